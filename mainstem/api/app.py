@@ -1,0 +1,88 @@
+"""The HTTP API of one installation: stateless, over the tables that the Postgres sink writes."""
+
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from psycopg import OperationalError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from pydantic import SecretStr
+from starlette.exceptions import HTTPException
+
+from mainstem.api import entities, operations
+from mainstem.api.problems import Problem, answer, on_bad_parameter, on_http_error, on_problem
+
+POOL_SECONDS: Final = 5.0
+STATEMENT_MS: Final = 10_000
+_OPEN: Final = ("/livez", "/readyz", "/metrics")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the API is made of. *run_dir*: where an `up` keeps the addresses of its roles' monitors."""
+
+    dsn: str
+    pool_min: int = 1
+    pool_max: int = 10
+    token: SecretStr | None = None
+    run_dir: Path | None = None
+
+
+def make_app(settings: Settings) -> FastAPI:
+    """Return the API as an ASGI application. Its pool opens and closes with the application's lifespan."""
+    app = FastAPI(
+        title="Mainstem", version="1", lifespan=_lifespan, docs_url="/v1/docs", openapi_url="/v1/openapi.json"
+    )
+    app.state.settings = settings
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_bad_parameter)
+    for unreachable in (OperationalError, PoolTimeout):
+        app.add_exception_handler(unreachable, _on_database_away)
+    app.middleware("http")(_check_token)
+    app.include_router(operations.router)
+    app.include_router(entities.router, prefix="/v1")
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    pool = AsyncConnectionPool(
+        settings.dsn,
+        min_size=settings.pool_min,
+        max_size=settings.pool_max,
+        timeout=POOL_SECONDS,
+        kwargs={"options": f"-c statement_timeout={STATEMENT_MS}", "connect_timeout": 5},
+        # A connection that the server has dropped is found before it is handed out.
+        check=AsyncConnectionPool.check_connection,
+        open=False,
+    )
+    # Not waited for: the API says itself, on /readyz, that the database is away.
+    await pool.open(wait=False)
+    app.state.pool = pool
+    try:
+        yield
+    finally:
+        await pool.close()
+
+
+async def _check_token(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
+    token: SecretStr | None = request.app.state.settings.token
+    if token is None or request.url.path in _OPEN:
+        return await proceed(request)
+    given = request.headers.get("authorization", "")
+    if hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode()):
+        return await proceed(request)
+    problem = Problem(401, "Unauthorized", "send the token of api.token as Authorization: Bearer TOKEN")
+    return answer(problem, {"WWW-Authenticate": "Bearer"})
+
+
+async def _on_database_away(request: Request, error: Exception) -> Response:
+    del error
+    return await on_problem(request, Problem(503, "Service Unavailable", "the database does not answer; try again"))

@@ -1,0 +1,47 @@
+"""Errors as RFC 9457 problem details."""
+
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457's word
+    """An answer that is no success: *status*, a *title* that is always the same for its kind, and a *detail*."""
+
+    def __init__(self, status: int, title: str, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.status, self.title, self.detail, self.more = status, title, detail, more
+
+
+def answer(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    body = {
+        "type": "about:blank",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        **problem.more,
+    }
+    return JSONResponse(body, problem.status, headers=headers, media_type="application/problem+json")
+
+
+async def on_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)
+    headers = {"Retry-After": "5"} if error.status == 503 else None  # noqa: PLR2004 - Service Unavailable
+    return answer(error, headers)
+
+
+async def on_http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return answer(Problem(error.status_code, str(error.detail), str(error.detail)))
+
+
+async def on_bad_parameter(_: Request, error: Exception) -> JSONResponse:
+    """A parameter of the query or the path that cannot be read is 400, a body 422."""
+    assert isinstance(error, RequestValidationError)
+    faults = [{"at": ".".join(map(str, each["loc"])), "reason": each["msg"]} for each in error.errors()]
+    in_body = any(each["loc"][0] == "body" for each in error.errors())
+    status = 422 if in_body else 400
+    return answer(Problem(status, "Bad request", "; ".join(f"{f['at']}: {f['reason']}" for f in faults), faults=faults))

@@ -1,0 +1,19 @@
+-- name: get_entity
+SELECT entity_ref, entity, service, provenance, version, content_hash, merged_at, stale
+FROM entities
+WHERE tenant = %(tenant)s AND entity_ref = %(ref)s AND deleted_at IS NULL;
+
+-- name: list_entities
+SELECT entity_ref, entity, service, provenance, version, content_hash, merged_at, stale
+FROM entities
+WHERE tenant = %(tenant)s
+  AND deleted_at IS NULL
+  AND entity_ref > %(after)s
+  AND (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s))
+  AND (%(owners)s::text[] IS NULL OR lower(entity -> 'spec' ->> 'owner') = ANY (%(owners)s))
+  AND (%(tiers)s::text[] IS NULL OR service ->> 'tier' = ANY (%(tiers)s))
+  AND (%(lifecycles)s::text[] IS NULL OR entity -> 'spec' ->> 'lifecycle' = ANY (%(lifecycles)s))
+  AND (%(tags)s::text[] IS NULL OR entity -> 'metadata' -> 'tags' ?| %(tags)s)
+  AND (%(q)s::text IS NULL OR search @@ plainto_tsquery('simple', translate(%(q)s, '-_./:@', '      ')))
+ORDER BY entity_ref
+LIMIT %(limit)s;

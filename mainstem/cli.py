@@ -1,0 +1,48 @@
+"""The command line. Each command is a few lines here and its work elsewhere, imported when it is called."""
+
+import os
+import sys
+from typing import Final
+
+import typer
+
+from mainstem import log
+from mainstem.commands import database, demo, entities, publish, roles, topics, up
+from mainstem.commands.options import CONTEXT, configuration_check
+from schemas.errors import MainstemError
+
+app: Final = typer.Typer(
+    name="mainstem",
+    help="Joins what many systems know about the same services into one catalogue, as a stream.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings=CONTEXT,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("demo")(demo.demo)
+app.command("up")(up.up)
+app.command("publish")(publish.publish)
+app.add_typer(roles.processor, name="processor")
+app.add_typer(roles.connectors, name="connectors")
+app.add_typer(roles.sinks, name="sinks")
+app.add_typer(roles.api, name="api")
+app.add_typer(topics.app, name="topics")
+app.add_typer(database.app, name="db")
+app.add_typer(entities.app, name="entities")
+app.add_typer(configuration_check, name="config")
+
+
+def main() -> None:
+    """Run the command line. A failure is one sentence on standard error and exit code 1, never a stack trace."""
+    log.configure()
+    try:
+        app()
+    except MainstemError as error:
+        sys.stderr.write(f"mainstem: {error}\n")
+        sys.stderr.flush()
+        raise SystemExit(error.exit_code) from None
+    except BrokenPipeError:
+        # Who read our output left; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None

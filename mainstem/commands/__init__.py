@@ -1,0 +1,1 @@
+"""The commands of `mainstem`, a file for each group."""

@@ -1,0 +1,131 @@
+"""`mainstem entities list|get`: the merged view, read from Postgres."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import orjson
+import psycopg
+import typer
+from psycopg.rows import dict_row
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+import mainstem.api
+from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, group, opened
+from mainstem.installation import DEFAULT_DATA_DIR
+from schemas.database import where
+from schemas.errors import ConfigError, MainstemError, UnavailableError
+from schemas.refs import DEFAULT_TENANT, EntityRef
+from schemas.statements import statements
+
+app = group("Merged entities.")
+
+PAGE: Final = 500
+_QUERIES: Final = statements(Path(mainstem.api.__file__).with_name("queries.sql"))
+_FILTERS: Final = ("kinds", "owners", "tiers", "lifecycles", "tags", "q")
+
+
+class NotFound(MainstemError):  # noqa: N818 - no fault of anybody's
+    """No merged entity has that reference."""
+
+
+@app.command("list")
+def list_entities(
+    kind: Annotated[list[str] | None, typer.Option("--kind", help="Only this kind; repeatable.")] = None,
+    q: Annotated[str | None, typer.Option("--q", metavar="WORDS", help="Only entities that contain these words.")] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+) -> None:
+    """List merged entities.
+
+    Example: mainstem entities list --kind component --q payments
+    """
+    filters = {"kinds": [each.lower() for each in kind] if kind else None, "q": q}
+    rows = _listed(opened(config, data_dir).dsn, filters)
+    if as_json:
+        for row in rows:
+            typer.echo(_json(row))
+        return
+    table = Table("entity", "owner", "lifecycle", "stale", box=box.SIMPLE)
+    for row in rows:
+        spec = row["entity"].get("spec", {})
+        table.add_row(row["entity_ref"], _text(spec.get("owner")), _text(spec.get("lifecycle")), ", ".join(row["stale"]))
+    Console().print(table)
+
+
+@app.command("get")
+def get(
+    ref: Annotated[str, typer.Argument(metavar="REF", help="kind:namespace/name, any case; default/ may be left out.")],
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+) -> None:
+    """Show one merged entity: each field, and the connector that gave it.
+
+    Example: mainstem entities get component:default/pay
+    """
+    try:
+        parsed = EntityRef.parse(ref)
+    except ValueError as error:
+        raise ConfigError(f"{ref}: {error}") from None
+    row = next(_rows(opened(config, data_dir).dsn, "get_entity", {"ref": str(parsed)}), None)
+    if row is None:
+        raise NotFound(f"there is no entity {parsed}")
+    if as_json:
+        typer.echo(_json(row))
+    else:
+        show(row, Console())
+
+
+def show(row: dict[str, Any], console: Console) -> None:
+    """Print one row of `entities` as a table of fields, values and winners."""
+    stale = f", stale: {', '.join(row['stale'])}" if row["stale"] else ""
+    table = Table("field", "value", "from", box=box.SIMPLE, title=f"{row['entity_ref']}{stale}", title_justify="left")
+    for at, winners in sorted(row["provenance"].items()):
+        names = winners if isinstance(winners, str) else ", ".join(winners)
+        table.add_row(at, _text(value_at(row, at)), names)
+    console.print(table)
+
+
+def value_at(row: dict[str, Any], at: str) -> Any:
+    """Return the value at a pointer as in `provenance`."""
+    tokens = [token.replace("~1", "/").replace("~0", "~") for token in at.split("/")[1:]]
+    value: Any = row if tokens[0] == "service" else row["entity"]
+    for token in tokens:
+        value = value[token]
+    return value
+
+
+def _listed(dsn: str, filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    after = ""
+    while True:
+        parameters = {**dict.fromkeys(_FILTERS), **filters, "after": after, "limit": PAGE}
+        rows = list(_rows(dsn, "list_entities", parameters))
+        yield from rows
+        if len(rows) < PAGE:
+            return
+        after = rows[-1]["entity_ref"]
+
+
+def _rows(dsn: str, query: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    try:
+        with psycopg.connect(dsn, connect_timeout=10) as connection, connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(_QUERIES[query], {**parameters, "tenant": DEFAULT_TENANT})
+            yield from cursor.fetchall()
+    except psycopg.errors.UndefinedTable:
+        raise UnavailableError(f"{where(dsn)} holds no Mainstem tables; run `mainstem db migrate`") from None
+    except psycopg.OperationalError:
+        raise UnavailableError(f"{where(dsn)} does not answer: start it, or correct postgres.dsn") from None
+
+
+def _json(row: dict[str, Any]) -> str:
+    return orjson.dumps(row, option=orjson.OPT_UTC_Z).decode()
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

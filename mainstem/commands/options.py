@@ -1,0 +1,55 @@
+"""Options that every command takes, and what they lead to."""
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from mainstem import log
+from mainstem.installation import DEFAULT_DATA_DIR, Installation
+
+CONTEXT: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Configuration; ./mainstem.yaml where it exists."),
+]
+DataDirOption = Annotated[
+    Path, typer.Option("--data-dir", metavar="DIR", help="Where an `up` on this machine keeps its data.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+MetricsPortOption = Annotated[
+    int, typer.Option("--metrics-port", help="Port of /livez, /readyz and /metrics; 0 takes any free one.")
+]
+MetricsHostOption = Annotated[str, typer.Option("--metrics-host", help="Address that /metrics listens on.")]
+RunFileOption = Annotated[Path | None, typer.Option("--run-file", hidden=True)]
+
+
+def group(help_text: str) -> typer.Typer:
+    """Return a group of commands that explains itself when called without one."""
+    return typer.Typer(help=help_text, no_args_is_help=True, context_settings=CONTEXT, rich_markup_mode=None)
+
+
+def opened(config: Path | None, data_dir: Path = DEFAULT_DATA_DIR) -> Installation:
+    """Return the installation, after telling its warnings to whoever watches."""
+    installation = Installation.open(config, data_dir)
+    for warning in installation.config.warnings:
+        log.warn(warning)
+    return installation
+
+
+configuration_check: Final = group("Check the configuration.")
+
+
+@configuration_check.command("check", epilog="Example: mainstem config check --config mainstem.yaml")
+def check(config: ConfigOption = None, data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
+    """Read the configuration and name everything in it that cannot be used."""
+    installation = opened(config, data_dir)
+    installation.check_plugins()
+    count = len(installation.config.connectors)
+    typer.echo(f"{installation.config.origin.file}: right; {count} connector{'' if count == 1 else 's'}")
+
+
+@configuration_check.callback()
+def _group() -> None:
+    """Keeps `check` a command of its own although it is the only one."""

@@ -1,0 +1,164 @@
+"""`mainstem publish`: descriptor files, or standard input, as changes of one connector."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
+from mainstem.installation import DEFAULT_DATA_DIR, Installation
+from schemas.errors import ConfigError, Skippable
+from schemas.refs import DEFAULT_TENANT
+from schemas.topics import CONNECTOR_ID
+from sources.documents import Document, read_documents
+from sources.publisher import Draft, Publisher, Receipt, draft
+
+STDIN: Final = "-"
+BATCH: Final = 500
+_DELETE: Final = "--delete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Placed:
+    """A change to publish, and where it was written: `FILE:LINE`, or the option that asked for it."""
+
+    place: str
+    draft: Draft
+
+
+def publish(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="YAML or JSON, any number of documents; - is standard input."),
+    ] = None,
+    *,
+    connector: Annotated[str, typer.Option("--connector", metavar="ID", help="The connector that says so.")],
+    delete: Annotated[
+        list[str] | None, typer.Option(_DELETE, metavar="REF", help="Delete kind:namespace/name; repeatable.")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Accept a part of an entity: other connectors bring the rest.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and publish nothing.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+) -> None:
+    """Publish entities from files as changes, each acknowledged by Kafka before it is printed.
+
+    A document is a Backstage descriptor, or a whole change (with `entity`, and `service` if need be). Refused
+    documents are listed on standard error, the others are published, and the exit code is 1.
+
+    Examples:
+      mainstem publish --connector team-pay catalog-info.yaml
+      mainstem publish --connector team-pay --delete component:default/pay
+      kubectl get … -o yaml | mainstem publish --connector k8s --partial -
+    """
+    if not CONNECTOR_ID.fullmatch(connector):
+        raise ConfigError(f"--connector {connector}: a connector id is 1 to 63 of a-z, 0-9 and '-'")
+    if not files and not delete:
+        files = _standard_input()
+    installation = opened(config, data_dir)
+    desk = _Desk(installation, connector, is_partial=partial)
+    accepted = [*desk.entities(files or []), *desk.deletes(delete or [])]
+    for place, receipt in _published(accepted, installation, connector, dry_run=dry_run):
+        typer.echo(_row(place, receipt, as_json=as_json))
+    if desk.refused:
+        raise typer.Exit(1)
+
+
+class _Desk:
+    """Checks what is to be published as the processor will, and tells what it refuses."""
+
+    def __init__(self, installation: Installation, connector: str, *, is_partial: bool) -> None:
+        configured = installation.config.connector(connector)
+        self._connector = connector
+        self._tenant = configured.tenant if configured else DEFAULT_TENANT
+        self._is_complete = not is_partial and not (configured and configured.complete is False)
+        self.refused = 0
+
+    def entities(self, files: Iterable[str]) -> Iterator[_Placed]:
+        for name in files:
+            try:
+                data = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+            except OSError as error:
+                self._refuse(f"{name}:1", error.strerror or "cannot be read")
+                continue
+            for document in read_documents(name, data):
+                place = f"{document.file}:{document.line}"
+                if document.entity is None:
+                    self._refuse(place, document.error or "not readable")
+                else:
+                    yield from self._checked(place, _as_change(document))
+
+    def deletes(self, refs: Iterable[str]) -> Iterator[_Placed]:
+        for ref in refs:
+            yield from self._checked(_DELETE, {"op": "delete", "entityRef": ref})
+
+    def _checked(self, place: str, change: dict[str, Any]) -> Iterator[_Placed]:
+        try:
+            made = draft(change, self._connector, tenant=self._tenant, is_complete=self._is_complete)
+        except Skippable as error:
+            self._refuse(place, str(error))
+        else:
+            yield _Placed(place=place, draft=made)
+
+    def _refuse(self, place: str, reason: str) -> None:
+        self.refused += 1
+        sys.stderr.write(f"{place}: {reason}\n")
+
+
+def _as_change(document: Document) -> dict[str, Any]:
+    entity = document.entity or {}
+    is_change = "kind" not in entity and ("entity" in entity or entity.get("op") == "delete")
+    return entity if is_change else {"entity": entity}
+
+
+def _published(
+    accepted: list[_Placed], installation: Installation, connector: str, *, dry_run: bool
+) -> Iterator[tuple[str, Receipt | str]]:
+    if dry_run:
+        yield from ((each.place, each.draft.entity_ref) for each in accepted)
+        return
+    if not accepted:
+        return
+    topic = installation.topics.changes(connector)
+    installation.cluster.require([installation.topics.changes_definition(connector)])
+    publisher = Publisher(installation.client, topic)
+    for batch in track(
+        list(_batches(accepted)),
+        description="publishing",
+        console=Console(stderr=True),
+        transient=True,
+        disable=len(accepted) <= BATCH or not sys.stderr.isatty(),
+    ):
+        receipts = publisher.publish(each.draft for each in batch)
+        yield from ((each.place, receipt) for each, receipt in zip(batch, receipts, strict=True))
+
+
+def _batches(accepted: list[_Placed]) -> Iterator[list[_Placed]]:
+    waiting = iter(accepted)
+    while batch := list(islice(waiting, BATCH)):
+        yield batch
+
+
+def _row(place: str, receipt: Receipt | str, *, as_json: bool) -> str:
+    if isinstance(receipt, str):
+        row = {"place": place, "entity_ref": receipt}
+        return orjson.dumps(row).decode() if as_json else f"{place} {receipt} accepted, not published"
+    if as_json:
+        return orjson.dumps({"place": place, **asdict(receipt)}).decode()
+    return f"{place} {receipt.entity_ref} partition {receipt.partition} offset {receipt.offset}"
+
+
+def _standard_input() -> list[str]:
+    if sys.stdin.isatty():
+        raise ConfigError("nothing to publish: name files, --delete REF, or pipe documents into standard input")
+    return [STDIN]

@@ -1,0 +1,30 @@
+"""`mainstem up`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mainstem.commands.options import ConfigOption, DataDirOption, opened
+from mainstem.commands.progress import DownloadBar
+from mainstem.installation import DEFAULT_DATA_DIR
+
+ReadyFileOption = Annotated[
+    Path | None,
+    typer.Option("--ready-file", metavar="FILE", help="Gets kafka, postgres, api and pid as JSON once all is ready."),
+]
+
+
+def up(
+    config: ConfigOption = None, data_dir: DataDirOption = DEFAULT_DATA_DIR, ready_file: ReadyFileOption = None
+) -> None:
+    """Run every role on this machine, with an embedded Kafka and Postgres wherever none is configured.
+
+    Ends on Ctrl-C, or when a role failed ten times in five minutes.
+
+    Example: mainstem up --ready-file ready.json
+    """
+    from mainstem.up import run  # noqa: PLC0415 - the embedded services are not needed by other commands
+
+    with DownloadBar() as bar:
+        run(opened(config, data_dir), ready_file=ready_file, progress=bar.show)

@@ -1,0 +1,153 @@
+"""What can be configured, and what holds where nothing is: one frozen tree, read once at the edge and passed down.
+
+`mainstem.configuration.loading.load` makes it; a connector has its own file, `mainstem.configuration.connector`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator
+
+from mainstem.configuration.connector import ConnectorConfig
+from mainstem.configuration.kafka import KafkaConfig
+from mainstem.configuration.rules import MergeConfig
+from mainstem.configuration.secrets import Secret
+from mainstem.configuration.section import Section
+from mainstem.configuration.values import Count, Duration, Integer, TenantId, Text, TopicPrefix, is_loopback, not_empty
+from schemas.refs import DEFAULT_TENANT
+
+DEFAULT_SINKS: dict[str, dict[str, Any]] = {
+    "postgres": {},
+    "incidents": {"kinds": ["component", "api", "system", "resource"]},
+    "backstage": {"enabled": False},
+}
+
+
+class PoolConfig(Section):
+    min_size: Integer = Field(default=1, ge=0)
+    max_size: Count = Field(default=10, validate_default=True)
+
+    @field_validator("max_size")
+    @classmethod
+    def _not_below_the_least(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("min_size", 0):
+            raise ValueError("must be at least min_size")
+        return value
+
+
+class PostgresConfig(Section):
+    dsn: Secret | None = None
+    pool: PoolConfig = Field(default_factory=PoolConfig)
+    keep_vanished: Duration = timedelta(days=30)
+
+
+class TopicsConfig(Section):
+    prefix: TopicPrefix = "mainstem"
+    partitions: Count | None = None
+    replication_factor: Count | None = None
+
+    def partition_count(self, *, embedded: bool) -> int:
+        """Return how many partitions the co-partitioned topics have: as configured, else 12, or 4 when embedded."""
+        return self.partitions or (4 if embedded else 12)
+
+    def replica_count(self, *, embedded: bool) -> int:
+        """Return how many copies a partition has: as configured, else 3. The one embedded broker holds 1, always."""
+        return 1 if embedded else self.replication_factor or 3
+
+
+class TenantConfig(Section):
+    id: TenantId
+
+
+def _default_tenants() -> tuple[TenantConfig, ...]:
+    return (TenantConfig(id=DEFAULT_TENANT),)
+
+
+class ProcessorConfig(Section):
+    workers: Count = 1
+
+
+class SinkConfig(Section, extra="allow"):
+    """One sink: whether it runs, and options that the sink itself checks."""
+
+    enabled: bool = True
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What was written for the sink beside `enabled`."""
+        return dict(self.model_extra or {})
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """Leave the options out: any of them may be a secret."""
+        return [("enabled", self.enabled)]
+
+
+class ApiConfig(Section):
+    # The token stands before the host: the host is judged by it.
+    token: Secret | None = None
+    auth: dict[str, Any] = Field(default_factory=dict, repr=False)
+    host: Text = "127.0.0.1"
+    port: Integer = Field(default=8080, ge=0, le=65535)  # 0: any that is free
+
+    @field_validator("host")
+    @classmethod
+    def _loopback_without_tokens(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("token", "refused already") is None and not is_loopback(value):
+            raise ValueError(
+                "without tokens the API would answer anyone who reaches this machine; "
+                "use 127.0.0.1, ::1 or localhost, or set api.token"
+            )
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a configuration came from. *places* names, per connector, the file and key that hold it."""
+
+    file: str = "mainstem.yaml"
+    base_dir: Path = Path()
+    warnings: tuple[str, ...] = ()
+    places: dict[str, str] = field(default_factory=dict)
+
+
+class Config(Section):
+    kafka: KafkaConfig = Field(default_factory=KafkaConfig)
+    postgres: PostgresConfig = Field(default_factory=PostgresConfig)
+    topics: TopicsConfig = Field(default_factory=TopicsConfig)
+    tenants: Annotated[tuple[TenantConfig, ...], AfterValidator(not_empty)] = Field(default_factory=_default_tenants)
+    connectors: tuple[ConnectorConfig, ...] = ()
+    merge: MergeConfig = Field(default_factory=MergeConfig)
+    processor: ProcessorConfig = Field(default_factory=ProcessorConfig)
+    sinks: dict[str, SinkConfig] = Field(default_factory=dict, validate_default=True)
+    api: ApiConfig = Field(default_factory=ApiConfig)
+    embedded: Literal["auto", "docker", "off"] = "auto"
+    cache_dir: Path | None = None
+
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    @property
+    def origin(self) -> Origin:
+        """The files that this was read from."""
+        return self._origin
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for the person who started the program; nothing in them stops it."""
+        return self._origin.warnings
+
+    def connector(self, connector_id: str) -> ConnectorConfig | None:
+        """Return the connector of that id, None when it is not configured (which is no error)."""
+        return next((each for each in self.connectors if each.connector_id == connector_id), None)
+
+    @field_validator("sinks", mode="before")
+    @classmethod
+    def _over_the_defaults(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        given = {name: {} if options is None else options for name, options in value.items()}
+        return DEFAULT_SINKS | {
+            name: DEFAULT_SINKS.get(name, {}) | options if isinstance(options, dict) else options
+            for name, options in given.items()
+        }

@@ -1,0 +1,57 @@
+"""How to reach Kafka. Without `bootstrap_servers`, `demo` and `up` bring their own."""
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from mainstem.configuration.secrets import Secret
+from mainstem.configuration.section import Section
+from mainstem.configuration.values import Servers, Text
+
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+
+class SaslConfig(Section):
+    mechanism: Mechanism = "PLAIN"
+    username: Text
+    password: Secret
+
+
+class SslConfig(Section):
+    ca_location: Text | None = None
+    certificate_location: Text | None = None
+    key_location: Text | None = None
+    key_password: Secret | None = None
+
+
+class SchemaRegistryConfig(Section):
+    url: Text = Field(repr=False)  # it may carry a password
+    username: Text | None = None
+    password: Secret | None = None
+
+
+class KafkaConfig(Section):
+    bootstrap_servers: Servers | None = None
+    security_protocol: Protocol = "PLAINTEXT"
+    sasl: SaslConfig | None = Field(default=None, validate_default=True)
+    ssl: SslConfig | None = None
+    schema_registry: SchemaRegistryConfig | None = None
+
+    @field_validator("security_protocol", "sasl", "ssl")
+    @classmethod
+    def _of_a_configured_kafka(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and info.data.get("bootstrap_servers", "refused already") is None:
+            raise ValueError("is of no use without kafka.bootstrap_servers; set that, or remove this key")
+        return value
+
+    @field_validator("sasl")
+    @classmethod
+    def _as_the_protocol_says(cls, value: SaslConfig | None, info: ValidationInfo) -> SaslConfig | None:
+        protocol = info.data.get("security_protocol")
+        if protocol is not None and protocol.startswith("SASL_") != (value is not None):
+            wanted = (
+                "is missing: security_protocol asks for it" if value is None else "needs security_protocol SASL_SSL"
+            )
+            raise ValueError(wanted)
+        return value

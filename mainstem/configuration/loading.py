@@ -1,0 +1,86 @@
+"""Files, substitution and variables in, one configuration out, or every fault at once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mainstem.config import Config, Origin
+from mainstem.configuration import crosschecks, sentences
+from mainstem.configuration.documents import read_mapping
+from mainstem.configuration.environment import apply_variables
+from mainstem.configuration.faults import Faults
+from mainstem.configuration.substitution import Nothing, substitute
+from schemas.errors import ConfigError
+
+DEFAULT_FILE = Path("mainstem.yaml")
+CONNECTORS_FOLDER = "connectors.d"
+
+
+def load(file: Path | None = None, *, environ: Mapping[str, str]) -> Config:
+    """Read *file*, the connectors in the folder beside it, and the variables over it.
+
+    Without *file*, `./mainstem.yaml` where it exists; a file that is named must exist. Nothing
+    below this function reads the environment. Raises ConfigError with every fault, one per line:
+    file, key, remedy.
+    """
+    chosen = file or DEFAULT_FILE
+    faults = Faults(chosen.name)
+    must_exist = file is not None
+    document = _main_document(chosen, faults) if must_exist or chosen.exists() else {}
+    document = substitute(document, environ, faults)
+    warnings = apply_variables(document, environ, faults)
+    warnings += _append_connectors(document, chosen.parent, environ, faults)
+    config = _validated(document, faults, {"environ": environ, "base_dir": chosen.parent})
+    config._origin = Origin(  # noqa: SLF001 - set once, here, on a frozen value that nobody has seen yet
+        file=chosen.name,
+        base_dir=chosen.parent,
+        warnings=warnings,
+        places={each.connector_id: faults.place(("connectors", n)) for n, each in enumerate(config.connectors)},
+    )
+    return config
+
+
+def _main_document(file: Path, faults: Faults) -> dict[str, Any]:
+    try:
+        return read_mapping(file)
+    except ConfigError as error:
+        faults.add((), str(error))
+        return {}
+
+
+def _append_connectors(
+    document: dict[str, Any], folder: Path, environ: Mapping[str, str], faults: Faults
+) -> tuple[str, ...]:
+    """Append the connector of each file of `connectors.d` to those of the main file; return warnings."""
+    found = sorted((folder / CONNECTORS_FOLDER).glob("*"))
+    connectors = document.setdefault("connectors", [])
+    if isinstance(connectors, list):
+        for file in found:
+            if file.suffix == ".yaml":
+                _append_connector(connectors, file, environ, faults)
+    mistaken = [file.name for file in found if file.suffix == ".yml"]
+    return tuple(f"{CONNECTORS_FOLDER}/{name}: not read; rename it to end in .yaml" for name in mistaken)
+
+
+def _append_connector(connectors: list[Any], file: Path, environ: Mapping[str, str], faults: Faults) -> None:
+    name = f"{CONNECTORS_FOLDER}/{file.name}"
+    path = ("connectors", len(connectors))
+    faults.comes_from(path, name, cut=len(path))
+    try:
+        connectors.append(substitute(read_mapping(file), environ, faults, path))
+    except ConfigError as error:
+        connectors.append(Nothing())
+        faults.add(path, str(error))
+
+
+def _validated(document: dict[str, Any], faults: Faults, context: dict[str, Any]) -> Config:
+    try:
+        config = Config.model_validate(document, context=context)
+    except ValidationError as error:
+        sentences.add_faults(error, faults)
+        config = Config()
+    crosschecks.add_faults(document, faults)
+    faults.stop_if_any()
+    return config

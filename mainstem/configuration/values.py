@@ -1,0 +1,136 @@
+"""The kinds of value that a key can hold. A refusal is a sentence that says what is expected, never what was given."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+_DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([smhd]?)")
+_UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION_SENTENCE = "a duration is seconds or 90s, 15m, 24h, 7d"
+_CRON = re.compile(r"(?:[0-9A-Za-z*/,#?-]+\s+){4}[0-9A-Za-z*/,#?-]+")
+_ID = re.compile(r"[a-z0-9-]{1,63}")
+_KIND = re.compile(r"[a-zA-Z][a-z0-9A-Z]{0,62}")
+_POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
+_PREFIX = re.compile(r"(?=.{1,100}\Z)[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*")
+_SERVER = re.compile(r"(?:[A-Za-z]+://)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})")
+_MAX_PORT = 65_535
+
+RESERVED_IDS = frozenset({"override", "manual"})
+
+
+def parse_duration(value: Any) -> timedelta:
+    """Read a number of seconds, or 90s, 15m, 24h, 7d; raise ValueError for anything else, negatives included."""
+    if isinstance(value, timedelta):
+        return value
+    match = _DURATION.fullmatch(str(value).strip())
+    if match is None or isinstance(value, bool):
+        raise ValueError(_DURATION_SENTENCE)
+    try:
+        return timedelta(seconds=float(match[1]) * _UNIT_SECONDS[match[2]])
+    except OverflowError:
+        raise ValueError("a duration is shorter than a million years") from None
+
+
+def between(low: timedelta, high: timedelta, sentence: str) -> Callable[[timedelta], timedelta]:
+    """Return a validator that refuses with *sentence* what lies outside of *low* to *high*, both included."""
+
+    def check(value: timedelta) -> timedelta:
+        if not low <= value <= high:
+            raise ValueError(sentence)
+        return value
+
+    return check
+
+
+def _whole_seconds(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=1) or value.microseconds:
+        raise ValueError("must be whole seconds, at least 1s")
+    return value
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic collects ValueErrors
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty; write a value or remove the key")
+    return value
+
+
+def not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse an empty list. (pydantic's own min_length also counts items that were refused.)"""
+    if not value:
+        raise ValueError("must not be empty")
+    return value
+
+
+def _matching(pattern: re.Pattern[str], sentence: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise ValueError(sentence)
+        return value
+
+    return check
+
+
+def _unreserved(value: str) -> str:
+    if value in RESERVED_IDS:
+        raise ValueError("this id is reserved (override and manual are Mainstem's own); choose another")
+    return value
+
+
+def _servers(value: str) -> str:
+    for server in value.split(","):
+        match = _SERVER.fullmatch(server.strip())
+        if match is None or not 0 < int(match[1]) <= _MAX_PORT:
+            raise ValueError("must be host:port, or several of them separated by commas")
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether *host* can be reached from this machine alone: 127.0.0.0/8, ::1 or localhost."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+WholeSeconds = Annotated[Duration, AfterValidator(_whole_seconds)]
+Integer = Annotated[int, BeforeValidator(_no_bool)]
+Long = Annotated[Integer, Field(ge=-(2**63), le=2**63 - 1)]
+Count = Annotated[Integer, Field(ge=1, le=2**31 - 1)]
+Percent = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=100)]
+Text = Annotated[str, AfterValidator(_not_blank)]
+Cron = Annotated[
+    str,
+    AfterValidator(_matching(_CRON, "a schedule has five fields: minute hour day month weekday, as in */15 * * * *")),
+]
+Kind = Annotated[
+    str, AfterValidator(_matching(_KIND, "a kind is letters and digits, such as component")), AfterValidator(str.lower)
+]
+Pointer = Annotated[str, AfterValidator(_matching(_POINTER, "must be a JSON pointer, such as /spec/owner"))]
+TenantId = Annotated[
+    str, AfterValidator(_matching(_ID, "a tenant's id is 1 to 63 lower-case letters, digits and dashes"))
+]
+ConnectorId = Annotated[
+    str,
+    AfterValidator(_matching(_ID, "a connector's id is 1 to 63 lower-case letters, digits and dashes")),
+    AfterValidator(_unreserved),
+]
+TopicPrefix = Annotated[
+    str,
+    AfterValidator(
+        _matching(_PREFIX, "a prefix is up to 100 letters, digits, dashes and underscores, parts joined by .")
+    ),
+]
+Servers = Annotated[str, AfterValidator(_servers)]

@@ -1,0 +1,129 @@
+"""One installation as a command sees it: its configuration, where Kafka and Postgres are, its topics."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from mainstem.cluster import Client, Cluster, client_settings
+from mainstem.config import Config
+from mainstem.configuration.loading import load
+from mainstem.configuration.plugins import check_sinks, check_types
+from schemas.errors import ConfigError, UnavailableError
+from schemas.topics import Topics
+
+DEFAULT_DATA_DIR: Final = Path(".mainstem")
+_UNSUPPORTED: Final = ("entity_types", "field_mapping", "filters", "dependency_extraction")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """What a running `up` wrote about itself into its data directory."""
+
+    pid: int
+    kafka: str
+    postgres: str
+    api: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """The edge's answer to every question about settings; nothing below it reads files or the environment."""
+
+    config: Config
+    config_file: Path | None
+    data_dir: Path
+    running: Running | None
+
+    @classmethod
+    def open(cls, config_file: Path | None, data_dir: Path) -> "Installation":
+        """Read the configuration, and find a running `up` of *data_dir*. Raises ConfigError."""
+        config = load(config_file, environ=os.environ)
+        return cls(config=config, config_file=config_file, data_dir=data_dir, running=find_running(data_dir))
+
+    @property
+    def is_kafka_embedded(self) -> bool:
+        return self.config.kafka.bootstrap_servers is None
+
+    @property
+    def topics(self) -> Topics:
+        embedded = self.is_kafka_embedded
+        return Topics(
+            prefix=self.config.topics.prefix,
+            partitions=self.config.topics.partition_count(embedded=embedded),
+            replication_factor=self.config.topics.replica_count(embedded=embedded),
+        )
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Raises UnavailableError when no Kafka is configured and no `up` runs."""
+        configured = self.config.kafka.bootstrap_servers
+        return configured or self._running("Kafka", "kafka.bootstrap_servers").kafka
+
+    @property
+    def client(self) -> Client:
+        return client_settings(self.config.kafka, self.bootstrap_servers)
+
+    @property
+    def cluster(self) -> Cluster:
+        return Cluster(self.client)
+
+    @property
+    def dsn(self) -> str:
+        """Raises UnavailableError when no Postgres is configured and no `up` runs."""
+        configured = self.config.postgres.dsn
+        return configured.get_secret_value() if configured else self._running("Postgres", "postgres.dsn").postgres
+
+    @property
+    def connector_ids(self) -> list[str]:
+        return [each.connector_id for each in self.config.connectors]
+
+    def check_plugins(self) -> None:
+        """Refuse connectors and sinks of types that are not installed, and keys that nothing here acts on."""
+        from sinks import registry as sinks  # noqa: PLC0415 - not every command needs them
+        from sources import registry as sources  # noqa: PLC0415
+
+        check_types(self.config, sources.installed())
+        check_sinks(self.config, sinks.installed())
+        for each in self.config.connectors:
+            if not sources.source_class(each.type).runs_here:
+                continue
+            for name in _UNSUPPORTED:
+                if name in each.model_fields_set:
+                    raise ConfigError(
+                        f"{self.config.origin.places.get(each.connector_id, each.connector_id)}.{name}:"
+                        " not supported yet by this version; remove it"
+                    )
+
+    def _running(self, service: str, key: str) -> Running:
+        if self.running is None:
+            raise UnavailableError(
+                f"no {service} is configured, and no `mainstem up` runs on {self.data_dir}:"
+                f" start `mainstem up`, or set {key}"
+            )
+        return self.running
+
+
+def running_file(data_dir: Path) -> Path:
+    return data_dir / "up.json"
+
+
+def find_running(data_dir: Path) -> Running | None:
+    """Return what the `up` of *data_dir* wrote, or None when it wrote nothing or is gone."""
+    try:
+        found = orjson.loads(running_file(data_dir).read_bytes())
+        running = Running(pid=found["pid"], kafka=found["kafka"], postgres=found["postgres"], api=found.get("api"))
+        os.kill(running.pid, 0)
+    except (OSError, orjson.JSONDecodeError, KeyError):
+        return None
+    return running
+
+
+def write_json(path: Path, value: Mapping[str, object]) -> None:
+    """Write *path* in one step: a reader finds the old text or the new one, never a part."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    fresh.replace(path)

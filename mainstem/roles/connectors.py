@@ -1,0 +1,77 @@
+"""The role `connectors`: runs every connector whose type runs here."""
+
+import asyncio
+from collections.abc import Collection
+
+import structlog
+
+from mainstem.configuration.connector import ConnectorConfig
+from mainstem.installation import Installation
+from mainstem.monitor import Readiness
+from mainstem.roles.role import RoleOptions, present, stop_on_signals
+from schemas.errors import ConfigError
+from schemas.metrics import ConnectorMetrics
+from sources.base import SourceSettings
+from sources.registry import source_class
+from sources.runner import Connector, Runner
+
+log = structlog.get_logger(__name__)
+
+
+def runnable(installation: Installation, ids: Collection[str] = ()) -> list[Connector]:
+    """Return the enabled connectors that run here, or those of *ids*. Raises ConfigError for an id that is none."""
+    configured = {each.connector_id: each for each in installation.config.connectors}
+    if unknown := sorted(set(ids) - configured.keys()):
+        known = ", ".join(sorted(configured)) or "none"
+        raise ConfigError(f"connector {unknown[0]} is not configured; configured are: {known}")
+    return [
+        _connector(each, installation)
+        for name, each in configured.items()
+        if (name in ids or not ids) and each.enabled and source_class(each.type).runs_here
+    ]
+
+
+def run(installation: Installation, ids: Collection[str], options: RoleOptions) -> None:
+    """Run the connectors until a signal."""
+    connectors = runnable(installation, ids)
+    installation.cluster.require(installation.topics.changes_definition(each.id) for each in connectors)
+    metrics = ConnectorMetrics()
+    runners = [Runner(each, installation.client, installation.topics, metrics) for each in connectors]
+    asyncio.run(_run(runners, options))
+
+
+async def _run(runners: list[Runner], options: RoleOptions) -> None:
+    stop = stop_on_signals(asyncio.get_running_loop())
+    present(options, lambda: _readiness(runners))
+    if not runners:
+        log.warning("connectors.nothing_to_run")
+    async with asyncio.TaskGroup() as group:
+        for runner in runners:
+            group.create_task(runner.run(stop))
+        group.create_task(_until(stop))
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+def _readiness(runners: list[Runner]) -> Readiness:
+    failing = sorted(runner.id for runner in runners if runner.is_failing)
+    waiting = sorted(runner.id for runner in runners if not runner.completed_runs)
+    return Readiness(is_ready=not failing and not waiting, detail={"failing": failing, "not_yet_complete": waiting})
+
+
+def _connector(connector: ConnectorConfig, installation: Installation) -> Connector:
+    settings = SourceSettings(
+        connector=connector.connector_id,
+        connection=connector.connection,
+        base_dir=installation.config.origin.base_dir,
+        chunk_size=connector.incremental.chunk_size,
+    )
+    return Connector(
+        id=connector.connector_id,
+        source=source_class(connector.type)(settings),
+        tenant=connector.tenant,
+        is_complete=connector.is_complete,
+        rest_seconds=connector.incremental.rest_length.total_seconds(),
+    )

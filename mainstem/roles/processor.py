@@ -1,0 +1,97 @@
+"""The role `processor`: one worker of the group, on every changes topic that exists."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from mainstem.cluster import Cluster
+from mainstem.installation import Installation
+from mainstem.policies import policy_of
+from mainstem.roles.health import Progress
+from mainstem.roles.role import RESTART_CODE, RoleOptions, present, stop_on_signals
+from schemas.errors import MainstemError, TopicMismatchError
+from schemas.metrics import ProcessorMetrics
+from schemas.topics import Topics
+from streams.worker import Worker, WorkerSettings
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS: Final = 5.0
+"""Between two looks for changes topics that were made since the start."""
+
+
+class TopicsChanged(MainstemError):  # noqa: N818 - no fault: the worker ends so that it is started again
+    """A new changes topic was found: whoever started the worker starts it again, and it reads that topic too."""
+
+    exit_code = RESTART_CODE
+
+
+def run(installation: Installation, instance: str, options: RoleOptions) -> None:
+    """Run one worker until a signal. *instance* names its directory, apart from those of other workers."""
+    cluster, topics = installation.cluster, installation.topics
+    sources = _trusted_sources(cluster, installation)
+    settings = WorkerSettings(
+        bootstrap_servers=installation.bootstrap_servers,
+        topics=topics,
+        sources=frozenset(sources),
+        policy=policy_of(installation.config),
+        data_dir=_directory(installation.data_dir, instance),
+    )
+    asyncio.run(_run(settings, cluster, options))
+
+
+async def _run(settings: WorkerSettings, cluster: Cluster, options: RoleOptions) -> None:
+    stop = stop_on_signals(asyncio.get_running_loop())
+    worker = Worker(settings, metrics=ProcessorMetrics())
+    progress = Progress(lambda: worker.engine.lag, lambda: worker.engine.done)
+    present(options, progress.readiness)
+    watching = asyncio.create_task(_watch(cluster, settings, stop))
+    try:
+        await worker.run(stop)
+    finally:
+        watching.cancel()
+    if watching.done() and not watching.cancelled() and watching.exception():
+        raise watching.exception() or AssertionError
+
+
+async def _watch(cluster: Cluster, settings: WorkerSettings, stop: asyncio.Event) -> None:
+    """End the worker when somebody made a changes topic that it can read and does not."""
+    ignored: set[str] = set()
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            found = await asyncio.to_thread(cluster.changes_topics, settings.topics)
+            new = found - settings.sources - ignored
+            for topic in new:
+                await asyncio.to_thread(_require_one, cluster, settings.topics, topic)
+        except TopicMismatchError as error:
+            # Ending on it would stop all other connectors too: the next start will refuse, this one goes on.
+            log.error("processor.new_topic_unusable", reason=str(error))  # noqa: TRY400
+            ignored |= new
+            continue
+        except MainstemError as error:
+            log.warning("processor.topics_not_listed", reason=str(error))
+            continue
+        if new:
+            stop.set()
+            raise TopicsChanged(f"new changes topics: {', '.join(sorted(new))}; the worker starts again to read them")
+
+
+def _trusted_sources(cluster: Cluster, installation: Installation) -> set[str]:
+    topics = installation.topics
+    cluster.require(topics.definitions(installation.connector_ids))
+    sources = cluster.changes_topics(topics)
+    cluster.require(topics.changes_definition(topics.connector_of(name) or "") for name in sources)
+    return sources
+
+
+def _require_one(cluster: Cluster, topics: Topics, name: str) -> None:
+    cluster.require([topics.changes_definition(topics.connector_of(name) or "")])
+
+
+def _directory(data_dir: Path, instance: str) -> Path:
+    directory = data_dir / "processor" / instance
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

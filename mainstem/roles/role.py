@@ -1,0 +1,53 @@
+"""What all roles share: logs, a monitor, signals, and the file that tells a supervisor where the monitor is."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mainstem.installation import write_json
+from mainstem.monitor import Monitor, Readiness
+
+RESTART_CODE: Final = 75
+"""Exit code of a role that asks to be started again; no failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleOptions:
+    """How a role presents itself. *run_file* gets `{"pid", "monitor"}` once the monitor answers."""
+
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    run_file: Path | None = None
+
+
+def present(options: RoleOptions, ready: Callable[[], Readiness]) -> None:
+    """Start the role's monitor and say where it is."""
+    monitor = Monitor(ready, host=options.metrics_host, port=options.metrics_port)
+    announce(options, monitor.address)
+
+
+def announce(options: RoleOptions, address: str) -> None:
+    if options.run_file is not None:
+        options.run_file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(options.run_file, {"pid": os.getpid(), "monitor": address})
+
+
+def stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    """Return an event that Ctrl-C and SIGTERM set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def stop_thread_on_signals() -> threading.Event:
+    """As :func:`stop_on_signals`, for a role that is a synchronous loop."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

@@ -1,0 +1,40 @@
+"""The role `sinks`: one sink, as one member of its consumer group."""
+
+from mainstem.installation import Installation
+from mainstem.roles.health import Progress
+from mainstem.roles.role import RoleOptions, present, stop_thread_on_signals
+from schemas.database import check
+from schemas.errors import ConfigError, UnavailableError
+from schemas.metrics import SinkMetrics
+from sinks.base import SinkSettings
+from sinks.registry import create
+from sinks.runner import SinkRunner
+
+
+def run(installation: Installation, name: str, options: RoleOptions) -> None:
+    """Run the sink *name* until a signal."""
+    configured = installation.config.sinks.get(name)
+    if configured is not None and not configured.enabled:
+        raise ConfigError(f"sinks.{name}: enabled is false; set it to true to run the sink")
+    topics = installation.topics
+    installation.cluster.require(topics.definitions(()))
+    settings = SinkSettings(
+        name=name,
+        topics=topics,
+        client=installation.client,
+        dsn=_database(installation) if name == "postgres" else "",
+        options=configured.options if configured is not None else {},
+    )
+    stop = stop_thread_on_signals()
+    runner = SinkRunner(create(settings), metrics=SinkMetrics(name))
+    progress = Progress(lambda: runner.lag, lambda: runner.done)
+    present(options, progress.readiness)
+    runner.run(stop)
+
+
+def _database(installation: Installation) -> str:
+    dsn = installation.dsn
+    outdated = check(dsn)
+    if outdated:
+        raise UnavailableError(f"{outdated}; run `mainstem db migrate`")
+    return dsn

@@ -1,0 +1,181 @@
+"""Every role on this machine, and the embedded services beneath them: started in order, watched, started again.
+
+`up` ends only when it is told to, or when a role failed ten times in five minutes.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import orjson
+import structlog
+
+from mainstem.embedded.process import Child, Command
+from mainstem.embedded.service import EmbeddedService
+from mainstem.roles.role import RESTART_CODE
+from schemas.errors import Fatal, MainstemError
+
+log = structlog.get_logger(__name__)
+
+MAX_FAILURES: Final = 10
+FAILURE_WINDOW_SECONDS: Final = 300.0
+LOOK_SECONDS: Final = 0.1
+PAUSES_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class RoleFailedError(Fatal):
+    """A role failed again and again, although Kafka and Postgres were there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSpec:
+    """One role to keep running: its name, and what follows `mainstem` on its command line."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Role:
+    spec: RoleSpec
+    run_file: Path
+    child: Child | None = None
+    failures: deque[float] = field(default_factory=deque)
+    start_at: float = 0.0
+    """Not before this moment; monotonic."""
+
+
+class Supervisor:
+    """Keeps roles and embedded services running.
+
+    *is_healthy* answers whether Kafka and Postgres are both there: a failure while one is away does not count.
+    """
+
+    def __init__(
+        self,
+        roles: list[RoleSpec],
+        services: Mapping[str, EmbeddedService],
+        *,
+        run_dir: Path,
+        is_healthy: Callable[[], bool],
+        log_dir: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._roles = [_Role(spec, run_dir / f"{spec.name}.json") for spec in roles]
+        self._services = services
+        self._is_healthy = is_healthy
+        self._log_dir = log_dir
+        self._clock = clock
+
+    def run(self, stop: threading.Event, *, on_ready: Callable[[], None]) -> None:
+        """Supervise until *stop* is set, then end the roles. Calls *on_ready* once, when all are ready.
+
+        Raises RoleFailedError when a role fails too often.
+        """
+        announced = False
+        try:
+            while not stop.is_set():
+                self._look_after_services()
+                for role in self._roles:
+                    self._look_after(role)
+                if not announced and self.is_ready():
+                    announced = True
+                    on_ready()
+                stop.wait(LOOK_SECONDS)
+        finally:
+            self._stop_roles()
+
+    def is_ready(self) -> bool:
+        """Whether every role says that it is ready."""
+        return all(_is_ready(role) for role in self._roles)
+
+    def role_address(self, name: str) -> str | None:
+        """Return where the monitor of a role answers, None while it has none."""
+        role = next(each for each in self._roles if each.spec.name == name)
+        return _monitor(role)
+
+    def _look_after_services(self) -> None:
+        for name, service in self._services.items():
+            if not service.running:
+                log.warning("up.service_ended", service=name)
+                try:
+                    service.start()
+                except MainstemError as error:
+                    # Somebody may have its port for a moment; the next look tries again.
+                    log.error("up.service_not_started", service=name, reason=str(error))  # noqa: TRY400
+                else:
+                    log.info("up.service_started", service=name, address=service.address)
+
+    def _look_after(self, role: _Role) -> None:
+        now = self._clock()
+        if role.child is not None and not role.child.running:
+            self._note_end(role, role.child.exit_code or 0, now)
+        if role.child is None and now >= role.start_at:
+            role.run_file.unlink(missing_ok=True)
+            role.child = Child(self._command(role))
+            log.info("up.role_started", role=role.spec.name, pid=role.child.pid)
+
+    def _note_end(self, role: _Role, code: int, now: float) -> None:
+        role.child = None
+        if code == RESTART_CODE:
+            role.start_at = now
+            return
+        counts = self._is_healthy()
+        if counts:
+            role.failures.append(now)
+        while role.failures and now - role.failures[0] > FAILURE_WINDOW_SECONDS:
+            role.failures.popleft()
+        role.start_at = now + PAUSES_SECONDS[min(len(role.failures), len(PAUSES_SECONDS) - 1)]
+        log.warning("up.role_ended", role=role.spec.name, code=code, failures=len(role.failures))
+        if len(role.failures) >= MAX_FAILURES:
+            raise RoleFailedError(
+                f"role {role.spec.name} failed {MAX_FAILURES} times in {FAILURE_WINDOW_SECONDS / 60:.0f} minutes;"
+                " its last line above says why"
+            )
+
+    def _command(self, role: _Role) -> Command:
+        arguments = (sys.executable, "-m", "mainstem", *role.spec.arguments, "--run-file", str(role.run_file))
+        return Command(
+            arguments=arguments,
+            directory=Path.cwd(),
+            log=None if self._log_dir is None else self._log_dir / f"{role.spec.name}.log",
+            stop_signal=signal.SIGTERM,
+            # Nobody would wait for a role whose supervisor is gone, and roles may be killed at any time.
+            death_signal=signal.SIGKILL,
+            environment={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+
+    def _stop_roles(self) -> None:
+        for role in self._roles:
+            if role.child is not None:
+                role.child.ask_to_stop()
+        for role in self._roles:
+            if role.child is not None:
+                role.child.stop()
+
+
+def _monitor(role: _Role) -> str | None:
+    try:
+        found: dict[str, Any] = orjson.loads(role.run_file.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    is_current = role.child is not None and found.get("pid") == role.child.pid
+    return str(found["monitor"]) if is_current else None
+
+
+def _is_ready(role: _Role) -> bool:
+    address = _monitor(role)
+    if address is None:
+        return False
+    try:
+        return httpx2.get(f"{address}/readyz", timeout=2.0).status_code == httpx2.codes.OK
+    except httpx2.HTTPError:
+        return False

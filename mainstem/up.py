@@ -1,0 +1,160 @@
+"""`up`: everything on this machine. Embeds what is not configured, prepares it, and supervises every role."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import structlog
+
+from mainstem.embedded import DataDirLock, EmbeddedKafka, EmbeddedPostgres, EmbeddedService, default_cache_dir
+from mainstem.embedded.service import ProgressHook
+from mainstem.installation import Installation, Running, running_file, write_json
+from mainstem.supervisor import RoleSpec, Supervisor
+from schemas.errors import ConfigError, MainstemError
+
+log = structlog.get_logger(__name__)
+
+_SOCKET_SECONDS: Final = 3
+
+
+def run(
+    installation: Installation,
+    *,
+    ready_file: Path | None,
+    progress: ProgressHook | None = None,
+    log_dir: Path | None = None,
+    stop: threading.Event | None = None,
+    on_ready: "threading.Event | None" = None,
+) -> None:
+    """Run until a signal (or *stop*). *ready_file* gets `{"kafka", "postgres", "api", "pid"}` once all is ready."""
+    installation.check_plugins()
+    stop = stop or _stop_on_signals()
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)
+    with DataDirLock(installation.data_dir), embedded(installation, progress) as (found, services):
+        prepare(found)
+        state = running_file(found.data_dir)
+        write_json(state, _state(found, api=None))
+        supervisor = Supervisor(
+            _roles(found),
+            services,
+            run_dir=found.data_dir / "run",
+            is_healthy=lambda: _is_healthy(found),
+            log_dir=log_dir,
+        )
+
+        def ready() -> None:
+            facts = _state(found, api=supervisor.role_address("api"))
+            write_json(state, facts)
+            if ready_file is not None:
+                write_json(ready_file, facts)
+            log.info("up.ready", **facts)
+            if on_ready is not None:
+                on_ready.set()
+
+        try:
+            supervisor.run(stop, on_ready=ready)
+        finally:
+            state.unlink(missing_ok=True)
+
+
+@contextmanager
+def embedded(
+    installation: Installation, progress: ProgressHook | None = None
+) -> Iterator[tuple[Installation, dict[str, EmbeddedService]]]:
+    """Start Kafka and Postgres wherever none is configured; stop them at the end.
+
+    Yields the installation, knowing where they are, and the services.
+    """
+    config, data_dir = installation.config, installation.data_dir
+    services: dict[str, EmbeddedService] = {}
+    if config.kafka.bootstrap_servers is None:
+        cache_dir = config.cache_dir or default_cache_dir()
+        services["kafka"] = EmbeddedKafka(data_dir, cache_dir=cache_dir, progress=progress)
+    if config.postgres.dsn is None:
+        services["postgres"] = EmbeddedPostgres(data_dir)
+    if services and config.embedded != "auto":
+        keys = {"kafka": "kafka.bootstrap_servers", "postgres": "postgres.dsn"}
+        wanted = " and ".join(keys[name] for name in services)
+        raise ConfigError(
+            f"MAINSTEM_EMBEDDED={config.embedded}: set {wanted}"
+            + (
+                " (embedding through Docker is not supported yet by this version)"
+                if config.embedded == "docker"
+                else ""
+            )
+        )
+    try:
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            list(pool.map(lambda service: service.start(), services.values()))
+        running = Running(
+            pid=os.getpid(),
+            kafka=services["kafka"].address if "kafka" in services else config.kafka.bootstrap_servers or "",
+            postgres=services["postgres"].address if "postgres" in services else installation.dsn,
+        )
+        yield replace(installation, running=running), services
+    finally:
+        for service in reversed(services.values()):
+            service.stop()
+
+
+def prepare(installation: Installation) -> None:
+    """Make topics and tables. Raises UnavailableError or TopicMismatchError when they cannot be used."""
+    from schemas.database import migrate  # noqa: PLC0415 - Alembic costs a second
+
+    definitions = installation.topics.definitions(installation.connector_ids)
+    created = installation.cluster.create(definitions)
+    if created:
+        log.info("up.topics_created", topics=created)
+    installation.cluster.require(definitions)
+    migrate(installation.dsn)
+
+
+def _roles(installation: Installation) -> list[RoleSpec]:
+    common: list[str] = ["--data-dir", str(installation.data_dir)]
+    if installation.config_file is not None:
+        common += ["--config", str(installation.config_file)]
+    workers = installation.config.processor.workers
+    sinks = [name for name, sink in installation.config.sinks.items() if sink.enabled]
+    return [
+        *(_role(f"processor-{n}", "processor", "run", "--instance", str(n), common=common) for n in range(workers)),
+        *(_role(f"sink-{name}", "sinks", "run", name, common=common) for name in sinks),
+        _role("api", "api", "run", common=common),
+        _role("connectors", "connectors", "run", common=common),
+    ]
+
+
+def _role(name: str, *arguments: str, common: list[str]) -> RoleSpec:
+    return RoleSpec(name=name, arguments=(*arguments, *common))
+
+
+def _state(installation: Installation, *, api: str | None) -> dict[str, object]:
+    return {
+        "kafka": installation.bootstrap_servers,
+        "postgres": installation.dsn,
+        "api": api,
+        "pid": os.getpid(),
+    }
+
+
+def _is_healthy(installation: Installation) -> bool:
+    try:
+        installation.cluster.cluster_id()
+        psycopg.connect(installation.dsn, connect_timeout=_SOCKET_SECONDS).close()
+    except (MainstemError, psycopg.Error):
+        return False
+    return True
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

@@ -1,0 +1,202 @@
+"""Bytes on the topics, and the values they stand for. Avro travels in the Confluent wire format.
+
+The wire ids are those of `schemas/avro/ids.json`; an id, once used, is never given to another schema.
+"""
+
+import io
+import struct
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, cast
+
+import fastavro
+import orjson
+
+from schemas.canonical import canonical_json, parse_json
+from schemas.entities import MergedEntity
+from schemas.errors import DecodeError
+from schemas.records import NEVER, Record, Records
+from schemas.topics import MAX_CHANGE_BYTES
+
+AVRO_DIRECTORY: Final = Path(__file__).parent / "avro"
+
+_WIRE = struct.Struct(">bI")
+_INHERIT: Final = "CONNECTOR"
+
+
+@cache
+def _ids() -> dict[int, str]:
+    return {int(wire_id): file for wire_id, file in orjson.loads((AVRO_DIRECTORY / "ids.json").read_bytes()).items()}
+
+
+@cache
+def _schema(file: str) -> Any:
+    return fastavro.parse_schema(orjson.loads((AVRO_DIRECTORY / file).read_bytes()))
+
+
+@cache
+def _wire_header(file: str) -> bytes:
+    """The newest id of *file*: ids of older versions name files of their own."""
+    return _WIRE.pack(0, max(wire_id for wire_id, name in _ids().items() if name == file))
+
+
+def _encode(file: str, value: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    buffer.write(_wire_header(file))
+    fastavro.schemaless_writer(buffer, _schema(file), value)
+    return buffer.getvalue()
+
+
+def _decode(file: str, data: bytes) -> dict[str, Any]:
+    if len(data) < _WIRE.size:
+        raise DecodeError("shorter than the five bytes that name an Avro schema")
+    magic, wire_id = _WIRE.unpack_from(data)
+    written = _ids().get(wire_id)
+    if magic or written is None:
+        raise DecodeError(f"schema id {wire_id} is not known; schemas/avro/ids.json lists those that are")
+    buffer = io.BytesIO(data)
+    buffer.seek(_WIRE.size)
+    try:
+        reader = None if written == file else _schema(file)
+        value = fastavro.schemaless_reader(buffer, _schema(written), reader)
+    except Exception as error:  # noqa: BLE001 - fastavro raises whatever broken bytes lead it to
+        raise DecodeError(f"not Avro of schema id {wire_id}: {type(error).__name__}") from None
+    if buffer.tell() != len(data):
+        raise DecodeError(f"bytes follow the Avro value of schema id {wire_id}")
+    return cast("dict[str, Any]", value)
+
+
+def decode_change(value: bytes | None) -> dict[str, Any]:
+    """Return the fields of a change's value, absent ones left out. Raises DecodeError for what can be no change."""
+    if not value:
+        raise DecodeError("a null or empty value is no change; a delete is published as op delete")
+    if len(value) > MAX_CHANGE_BYTES:
+        raise DecodeError(f"the value has more than {MAX_CHANGE_BYTES} bytes")
+    if value[0] == ord("{"):
+        return cast("dict[str, Any]", parse_json(value))
+    if value[0] == 0:
+        return _change_of_avro(_decode("Change.avsc", value))
+    raise DecodeError("the value begins neither with '{' (JSON) nor with the byte 0x00 (Avro)")
+
+
+def _change_of_avro(fields: dict[str, Any]) -> dict[str, Any]:
+    document = {name: value for name, value in fields.items() if value is not None}
+    if fields["ttlSeconds"] == _INHERIT:
+        del document["ttlSeconds"]
+    else:
+        document["ttlSeconds"] = fields["ttlSeconds"]
+    for name in ("entity", "service"):
+        if name in document:
+            document[name] = _one_value(document[name])
+    return document
+
+
+def _one_value(text: str) -> Any:
+    """Read JSON text that will stand one level deeper than it does here."""
+    values = parse_json(b"[" + text.encode() + b"]")
+    if len(values) != 1:
+        raise DecodeError("a JSON text in the Avro value holds not exactly one value")
+    return values[0]
+
+
+def encode_entity(entity: MergedEntity) -> bytes:
+    return _encode(
+        "MergedEntity.avsc",
+        {
+            "tenant": entity.tenant,
+            "entityRef": entity.entity_ref,
+            "version": entity.version,
+            "contentHash": entity.content_hash,
+            "entity": canonical_json(entity.entity).decode(),
+            "service": canonical_json(entity.service).decode(),
+            "provenance": canonical_json(entity.provenance).decode(),
+            "change": entity.change,
+            "changed": entity.changed,
+            "stale": entity.stale,
+            "mergedAt": entity.merged_at,
+        },
+    )
+
+
+def decode_entity(data: bytes) -> MergedEntity:
+    """Raises DecodeError for bytes that :func:`encode_entity` of no version made."""
+    fields = _decode("MergedEntity.avsc", data)
+    return MergedEntity(
+        tenant=fields["tenant"],
+        entity_ref=fields["entityRef"],
+        version=fields["version"],
+        content_hash=fields["contentHash"],
+        entity=orjson.loads(fields["entity"]),
+        service=orjson.loads(fields["service"]),
+        provenance=orjson.loads(fields["provenance"]),
+        change=fields["change"],
+        changed=fields["changed"],
+        stale=fields["stale"],
+        merged_at=round(fields["mergedAt"].timestamp() * 1000),
+    )
+
+
+def encode_records(held: Records) -> bytes:
+    return _encode(
+        "Records.avsc",
+        {
+            "version": held.version,
+            "mergedAt": held.merged_at,
+            "contentHash": held.content_hash,
+            "viewHash": held.view_hash,
+            "records": [
+                {
+                    "connector": record.connector,
+                    "generation": record.generation,
+                    "version": record.version,
+                    "observedAt": record.observed_at,
+                    "timestamp": record.timestamp,
+                    "ttlSeconds": _INHERIT if record.ttl is None else None if record.ttl == NEVER else record.ttl,
+                    "priority": record.priority,
+                    "contentHash": record.content_hash,
+                    "content": None if record.content is None else record.content.decode(),
+                    "id": record.id,
+                }
+                for _, record in sorted(held.by_connector.items())
+            ],
+        },
+    )
+
+
+def decode_records(data: bytes) -> Records:
+    """Raises DecodeError for bytes that :func:`encode_records` of no version made."""
+    fields = _decode("Records.avsc", data)
+    return Records(
+        version=fields["version"],
+        merged_at=fields["mergedAt"],
+        content_hash=fields["contentHash"],
+        view_hash=fields["viewHash"],
+        by_connector={row["connector"]: _record(row) for row in fields["records"]},
+    )
+
+
+def records_version(data: bytes) -> int:
+    """Return the version of an encoded :class:`Records` without reading the rest of it."""
+    number = shift = 0
+    for byte in data[_WIRE.size : _WIRE.size + 10]:
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004 - the last byte of an Avro varint has its high bit clear
+            break
+        shift += 7
+    return (number >> 1) ^ -(number & 1)
+
+
+def _record(row: dict[str, Any]) -> Record:
+    ttl = row["ttlSeconds"]
+    return Record(
+        connector=row["connector"],
+        generation=row["generation"],
+        version=row["version"],
+        observed_at=row["observedAt"],
+        timestamp=row["timestamp"],
+        ttl=None if ttl == _INHERIT else NEVER if ttl is None else ttl,
+        priority=row["priority"],
+        content_hash=row["contentHash"],
+        content=None if row["content"] is None else row["content"].encode(),
+        id=row["id"],
+    )

@@ -1,0 +1,77 @@
+"""Every error that Mainstem raises on purpose, in one tree. The branch says what to do about it.
+
+MainstemError
+├── Fatal              stop: somebody has to change something; the message says what
+│   ├── ConfigError        a configuration that cannot be used
+│   ├── UnavailableError   Kafka or Postgres is not there, or does not let us in
+│   ├── TopicMismatchError topics that are not as `mainstem topics create` makes them
+│   └── FencedError        somebody else owns this work now
+├── Retriable          try again later: it may pass
+└── Skippable          set this one record aside (dead letter) and go on
+    ├── DecodeError        bytes that are no change: stage `decode`
+    ├── ValidationError    a change that breaks the rules: stage `validate`
+    └── MergeError         a change whose result cannot be kept: stage `merge`
+
+A message never holds the text of a payload: it may end in a log, a header or an answer.
+"""
+
+from typing import ClassVar
+
+
+class MainstemError(Exception):
+    """The root: catch it at the edge, print its message, exit with its code."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class Fatal(MainstemError):  # noqa: N818 - a branch, named by what to do
+    """Stop. Trying again changes nothing until somebody acts."""
+
+
+class ConfigError(Fatal):
+    """The configuration cannot be used; the message names file, key and remedy."""
+
+
+class UnavailableError(Fatal):
+    """A service that this command needs is not there or refuses us; the message names it."""
+
+
+class TopicMismatchError(Fatal):
+    """A topic is missing or was made with other settings than Mainstem needs."""
+
+
+class FencedError(Fatal):
+    """Another process took over this work. What was being written must not be written."""
+
+
+class Retriable(MainstemError):  # noqa: N818 - a branch, named by what to do
+    """It may pass: try again with a growing pause."""
+
+
+class Skippable(MainstemError):  # noqa: N818 - a branch, named by what to do
+    """This record can never be used: it goes to the dead letters and the line moves on."""
+
+    stage: ClassVar[str] = "validate"
+
+
+class DecodeError(Skippable):
+    """The bytes are no change: not UTF-8, not JSON or Avro, too large, too deep, a number that is none."""
+
+    stage: ClassVar[str] = "decode"
+
+
+class ValidationError(Skippable):
+    """A change that was understood and breaks a rule.
+
+    *faults* are (JSON pointer into the change, sentence without payload text) pairs, never empty.
+    """
+
+    def __init__(self, *faults: tuple[str, str]) -> None:
+        super().__init__("; ".join(f"{pointer or '/'}: {sentence}" for pointer, sentence in faults))
+        self.faults = faults
+
+
+class MergeError(Skippable):
+    """The merged entity, or what is held about it, would exceed its size."""
+
+    stage: ClassVar[str] = "merge"

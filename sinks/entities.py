@@ -1,0 +1,53 @@
+"""The records of the entities topic, as sinks read them."""
+
+import re
+from typing import Final
+
+from schemas.codec import decode_entity
+from schemas.entities import MergedEntity, Vanished
+from schemas.errors import DecodeError
+from schemas.refs import EntityRef, entity_key, parse_entity_key
+from sinks.base import Delivery
+
+_NUMBER: Final = re.compile(rb"-?[0-9]{1,19}")
+
+
+def read_entity(delivery: Delivery) -> MergedEntity | Vanished:
+    """Return what the record says about its entity. Raises DecodeError for what no processor wrote."""
+    if delivery.value is None:
+        tenant, ref = read_key(delivery.key)
+        reason = delivery.header("reason") or b"deleted"
+        return Vanished(
+            tenant=tenant,
+            entity_ref=str(ref),
+            version=_number(delivery, "version"),
+            merged_at=_number(delivery, "mergedAt"),
+            reason=reason.decode(errors="replace"),
+        )
+    read_key(delivery.key)
+    try:
+        entity = decode_entity(delivery.value)
+    except ValueError as error:
+        raise DecodeError("the value holds a text that is not JSON") from error
+    if entity_key(entity.tenant, entity.entity_ref) != delivery.key:
+        raise DecodeError("the key is not that of the entity in the value")
+    return entity
+
+
+def read_key(key: bytes) -> tuple[str, EntityRef]:
+    """Return tenant and reference of an entity key. Raises DecodeError for any other key."""
+    try:
+        tenant, text = parse_entity_key(key)
+        ref = EntityRef.parse(text)
+    except ValueError as error:
+        raise DecodeError("the key is no entity key") from error
+    if entity_key(tenant, ref) != key:
+        raise DecodeError("the key is no entity key as a processor writes it")
+    return tenant, ref
+
+
+def _number(delivery: Delivery, name: str) -> int:
+    value = delivery.header(name)
+    if value is None or not _NUMBER.fullmatch(value):
+        raise DecodeError(f"the null value has no header {name} with a number: another producer wrote it")
+    return int(value)

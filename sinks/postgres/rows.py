@@ -1,0 +1,172 @@
+"""From deliveries to rows: of each key of a batch only what counts, as the named statements take it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid5
+
+from schemas.canonical import canonical_json
+from schemas.codec import decode_records
+from schemas.entities import MergedEntity, Vanished
+from schemas.errors import DecodeError
+from schemas.records import NEVER, Record, Records
+from schemas.refs import EntityRef
+from sinks.base import Delivery
+from sinks.entities import read_entity, read_key
+
+Row = dict[str, Any]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MS: Final = -62_135_510_400_000
+"""0001-01-02: what lies before it, in some time zone, has no year in Python."""
+_LAST_MS: Final = 253_402_214_400_000
+"""9999-12-31: the same at the other end."""
+_INT64: Final = 2**63
+
+
+@dataclass(slots=True)
+class Rows:
+    """The rows of one batch. No statement is given the same row of a table twice."""
+
+    upserts: dict[bytes, MergedEntity] = field(default_factory=dict)
+    vanished: dict[bytes, Vanished] = field(default_factory=dict)
+    forgotten: set[bytes] = field(default_factory=set)
+    held: dict[bytes, Records] = field(default_factory=dict)
+
+    def add_entity(self, delivery: Delivery) -> None:
+        """Keep the highest content and the highest end: a row that vanished shows the last content it had."""
+        found = read_entity(delivery)
+        if not -_INT64 <= found.version < _INT64:
+            raise DecodeError("the version is no signed 64-bit integer")
+        if isinstance(found, Vanished):
+            _keep_highest(self.vanished, delivery.key, found)
+        else:
+            _keep_highest(self.upserts, delivery.key, found)
+
+    def add_records(self, delivery: Delivery) -> None:
+        read_key(delivery.key)
+        if delivery.value is None:
+            self.forgotten.add(delivery.key)
+            self.held.pop(delivery.key, None)
+        else:
+            _keep_highest(self.held, delivery.key, _records(delivery.value))
+
+    def statements(self) -> Iterator[tuple[str, list[Row]]]:
+        """Yield (statement, its rows) in the order in which they must run, rows sorted so that locks are too."""
+        yield "upsert_entity", [_entity_row(entity) for _, entity in sorted(self.upserts.items())]
+        yield "mark_vanished", [_vanished_row(vanished) for _, vanished in sorted(self.vanished.items())]
+        yield "forget_records", [_identity(key) for key in sorted(self.forgotten)]
+        held = sorted(self.held.items())
+        yield "drop_absent_records", [_absence_row(key, records) for key, records in held]
+        yield "upsert_record", [row for key, records in held for row in _record_rows(key, records)]
+
+
+def timestamp(epoch_ms: float) -> str:
+    """Return what Postgres reads as that moment; infinity for what no Python reader could take back."""
+    if epoch_ms >= _LAST_MS:
+        return "infinity"
+    if epoch_ms < _FIRST_MS:
+        return "-infinity"
+    return (_EPOCH + timedelta(milliseconds=epoch_ms)).isoformat()
+
+
+def record_id(tenant: str, entity_ref: str, connector: str) -> str:
+    return str(uuid5(NAMESPACE_URL, f"mainstem:{tenant}|{entity_ref}|{connector}"))
+
+
+def _keep_highest(kept: dict[bytes, Any], key: bytes, found: MergedEntity | Vanished | Records) -> None:
+    if key not in kept or kept[key].version <= found.version:
+        kept[key] = found
+
+
+def _records(value: bytes) -> Records:
+    records = decode_records(value)
+    try:
+        for record in records.by_connector.values():
+            if not record.is_delete:
+                _ = record.body["entity"]["metadata"], record.body["service"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DecodeError("the content of a record is no JSON of an entity and its facts") from error
+    return records
+
+
+def _identity(key: bytes) -> Row:
+    tenant, ref = read_key(key)
+    return {"tenant": tenant, "entity_ref": str(ref)}
+
+
+def _entity_row(found: MergedEntity) -> Row:
+    ref = EntityRef.parse(found.entity_ref)
+    return {
+        "tenant": found.tenant,
+        "entity_ref": found.entity_ref,
+        "kind": ref.kind,
+        "namespace": ref.namespace,
+        "name": ref.name,
+        "entity": _json(found.entity),
+        "service": _json(found.service),
+        "provenance": _json(found.provenance),
+        "stale": found.stale,
+        "version": found.version,
+        "content_hash": found.content_hash,
+        "merged_at": timestamp(found.merged_at),
+    }
+
+
+def _vanished_row(found: Vanished) -> Row:
+    return {
+        "tenant": found.tenant,
+        "entity_ref": found.entity_ref,
+        "version": found.version,
+        "deleted_at": timestamp(found.merged_at),
+    }
+
+
+def _absence_row(key: bytes, records: Records) -> Row:
+    return {**_identity(key), "state_version": records.version, "data_sources": sorted(records.by_connector)}
+
+
+def _record_rows(key: bytes, records: Records) -> Iterable[Row]:
+    identity = _identity(key)
+    for connector, record in sorted(records.by_connector.items()):
+        yield {
+            **identity,
+            **_content(record),
+            "id": record_id(identity["tenant"], identity["entity_ref"], connector),
+            "data_source": connector,
+            "priority_score": record.priority,
+            "content_hash": record.content_hash,
+            "last_touched": timestamp(record.observed_at),
+            "expiration_date": None if record.ttl is None else timestamp(record.observed_at + record.ttl * 1000),
+            "deleted": record.is_delete,
+            "generation": record.generation,
+            "source_version": record.version,
+            "change_id": record.id,
+            "state_version": records.version,
+        }
+
+
+def _content(record: Record) -> Row:
+    if record.is_delete:
+        return dict.fromkeys(("api_version", "kind", "metadata", "spec", "service"))
+    entity = record.body["entity"]
+    return {
+        "api_version": _text(entity, "apiVersion"),
+        "kind": _text(entity, "kind"),
+        "metadata": _json(entity["metadata"]),
+        "spec": _json(entity["spec"]) if "spec" in entity else None,
+        "service": _json(record.body["service"]),
+    }
+
+
+def _text(entity: Mapping[str, Any], name: str) -> str | None:
+    value = entity.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _json(value: Any) -> str:
+    return canonical_json(value).decode()
+
+
+assert NEVER > _LAST_MS

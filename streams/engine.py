@@ -1,0 +1,303 @@
+"""The engine: Faust's group membership, assignment and recovery around runs of records.
+
+What goes in is `merge`, a function that knows no Kafka; what comes out is written in one order: outputs first, then
+state, then the commit. A crash in between repeats outputs with a higher version; none is ever lost.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import faust
+import structlog
+from faust.serializers.codecs import Codec
+from faust.types.tuples import TP
+
+from schemas.metrics import ProcessorMetrics
+from streams.table import EPOCH_KEY, VERSION_BITS, VERSION_HEADER, RunTable, StateWrite
+from streams.transport import Lease, Output, Run, RunTransport
+
+log = structlog.get_logger(__name__)
+
+IN_FLIGHT: Final = 8
+"""Runs whose records the broker has not yet answered for."""
+DUE_KEYS: Final = 500
+"""Keys merged anew in one go because a deadline passed."""
+
+
+@dataclass(slots=True)
+class Written:
+    """What a run comes to: records by (topic, partition), and the new state of its keys."""
+
+    outputs: dict[tuple[str, int], list[Output]] = field(default_factory=dict)
+    state: list[StateWrite] = field(default_factory=list)
+
+    def add(self, topic: str, partition: int, output: Output) -> None:
+        self.outputs.setdefault((topic, partition), []).append(output)
+
+
+class Merging(Protocol):
+    """What the engine runs. Pure: it knows no Kafka, and time is an argument (epoch ms)."""
+
+    def run(self, run: Run, state: "PartitionState", now: int) -> Written:
+        """Merge the records of *run*."""
+
+    def due(self, keys: Iterable[bytes], state: "PartitionState", now: int) -> Written:
+        """Merge *keys* anew because a deadline of theirs passed."""
+
+    def inspect(self, value: bytes) -> tuple[int, float]:
+        """Return (version, next deadline in epoch ms) of a stored state."""
+
+
+class PartitionState:
+    """One partition of the table as a run sees it: states by key, and the next version."""
+
+    def __init__(self, table: RunTable, partition: int, version: int) -> None:
+        self._table = table
+        self.partition = partition
+        self.version = version
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._table.get_bytes(self.partition, key)
+
+    def next_version(self) -> int:
+        """Return a version greater than all before it in this partition."""
+        self.version += 1
+        return self.version
+
+
+class _Identity(Codec):  # type: ignore[misc]
+    """The value of a message is a Run: nothing to encode or decode."""
+
+    def loads(self, s: Any) -> Any:
+        return s
+
+    def dumps(self, obj: Any) -> Any:
+        return obj
+
+
+class Engine(faust.App):
+    """A Faust app that merges runs. Everything that Faust gets wrong about offsets and writes is replaced here."""
+
+    def __init__(self, *args: Any, metrics: ProcessorMetrics, clock: Any, **kwargs: Any) -> None:
+        self.run_topics: set[str] = set()
+        self.run_tables: dict[str, RunTable] = {}
+        self.metrics = metrics
+        super().__init__(*args, **kwargs)
+        self.lease = Lease(self.conf.broker_session_timeout)
+        self._clock = clock
+        self._letting_go = False
+        self._began = False
+        self._done = 0
+        self._in_flight: set[asyncio.Future[None]] = set()
+        self._last: dict[int, asyncio.Future[None]] = {}
+        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._merge_lock = asyncio.Lock()
+        self._states: dict[int, PartitionState] = {}
+        self._versions: dict[int, int] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
+
+    def prepare(self, topics: Iterable[str], partitions: int, merging: Merging) -> None:
+        """Declare the source *topics* (co-partitioned with the table) and what is done with their runs."""
+        self.run_topics.update(topics)
+        source = self.topic(*sorted(self.run_topics), value_serializer=_Identity(), key_serializer="raw")
+        table = RunTable(self, name="records", key_type=bytes, value_type=bytes, partitions=partitions)
+        self.run_tables[table.changelog_topic.get_topic_name()] = table
+        self._table = self.tables.add(table)
+        self._merging = merging
+        self.agent(source, name="records", concurrency=1)(self._process)
+        self.task(self._sweep)
+
+    @property
+    def lag(self) -> int | None:
+        """How many records are not yet merged and answered; None while the group or recovery is not settled."""
+        if self.rebalancing or self.in_recovery or not self._began:
+            return None
+        positions = dict(self.consumer.positions)
+        return sum(max(0, (self.consumer.highwater(tp) or 0) - position.done) for tp, position in positions.items())
+
+    @property
+    def done(self) -> int:
+        """How many records this worker has merged so far; what it grows by is progress."""
+        return self._done
+
+    async def drain(self) -> None:
+        """Begin no further run, wait for those in flight, and commit what they did."""
+        self._letting_go = True
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
+        if self._states:
+            await self.consumer.commit()
+
+    def _new_transport(self) -> RunTransport:
+        return RunTransport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> RunTransport:
+        return RunTransport(self.conf.broker_producer, self)
+
+    # -- one run
+
+    async def _process(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            await self._room.acquire()
+            event.ack()
+            run: Run = event.value
+            if self._letting_go or not await self.consumer.take(run) or self._letting_go:
+                self._room.release()
+                continue
+            with self._flying(run):
+                async with self._merge_lock:
+                    state = self._states[run.tp.partition]
+                    with self.metrics.merge_seconds.time():
+                        written = self._merging.run(run, state, self._clock())
+                    await self._write(run, run.tp.partition, written)
+
+    async def _sweep(self) -> None:
+        """Every second, merge the keys of which a deadline passed. No source offset is involved."""
+        while not self.should_stop:
+            await self.sleep(1.0)
+            for partition in list(self._states):
+                more = True
+                while more:
+                    more = await self._sweep_once(partition)
+
+    async def _sweep_once(self, partition: int) -> bool:
+        """Return whether there may be more to do at once."""
+        await self._room.acquire()
+        state = self._states.get(partition)
+        now = self._clock()
+        keys = [] if state is None or self._letting_go else self._table.due(partition, now, DUE_KEYS)
+        if not keys or state is None:
+            self._room.release()
+            return False
+        run = Run(TP(self.conf.id, partition), 0, [])
+        with self._flying(run):
+            async with self._merge_lock:
+                written = self._merging.due(keys, state, now)
+                self.metrics.expiries.inc(len(written.state))
+                await self._write(run, partition, written)
+        # The index is right again only once this is written: what is due now would be seen twice.
+        await run.finished
+        return len(keys) == DUE_KEYS and bool(written.state)
+
+    @contextlib.contextmanager
+    def _flying(self, run: Run) -> Iterator[None]:
+        """Count *run* as in flight. Whatever goes wrong before it is written, nobody waits for it for ever."""
+        self._in_flight.add(run.finished)
+        try:
+            yield
+        except BaseException as error:
+            self._end(run, error)
+            raise
+
+    def _end(self, run: Run, error: BaseException | None = None) -> None:
+        if run.finished.done():
+            return
+        if error is None:
+            run.finished.set_result(None)
+        else:
+            run.finished.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            run.finished.exception()
+        self._in_flight.discard(run.finished)
+        self._room.release()
+
+    async def _write(self, run: Run, partition: int, written: Written) -> None:
+        """Outputs first, then state, then the commit; the next run may begin before the broker has answered."""
+        producer = await self.maybe_start_producer()
+        answers = [
+            answer
+            for (topic, at), outputs in written.outputs.items()
+            for answer in await producer.send_all(topic, at, outputs)
+        ]
+        self._table.hold(run, partition, written.state)
+        before, self._last[partition] = self._last.get(partition), run.finished
+        task = asyncio.ensure_future(self._finish(run, partition, before, written.state, answers))
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
+    async def _finish(
+        self,
+        run: Run,
+        partition: int,
+        before: "asyncio.Future[None] | None",
+        state: list[StateWrite],
+        answers: list[Any],
+    ) -> None:
+        try:
+            with self.metrics.write_seconds.time():
+                await asyncio.gather(*answers)
+                if before:
+                    await before
+                await self._write_state(run, partition, state)
+            if run.position is not None:
+                run.position.done = max(run.position.done, run.ends)
+                self._done += len(run.records)
+                self.metrics.lag.labels(run.tp.topic, run.tp.partition).set(
+                    max(0, (self.consumer.highwater(run.tp) or 0) - run.position.done)
+                )
+            self._end(run)
+        except BaseException as error:
+            self._end(run, error)
+            if not isinstance(error, Exception):
+                raise
+            await self.crash(error)
+
+    async def _write_state(self, run: Run, partition: int, state: list[StateWrite]) -> None:
+        producer = await self.maybe_start_producer()
+        outputs = [Output(write.key, write.value, _version_header(write)) for write in state]
+        answers = await producer.send_all(self._changelog, partition, outputs)
+        answered = await asyncio.gather(*answers)
+        # The first offset of the last batch: what recovery reads again is no newer than what is held.
+        self._table.settle(run, partition, state, answered[-1].offset if answered else None)
+
+    @property
+    def _changelog(self) -> str:
+        return str(self._table.changelog_topic.get_topic_name())
+
+    # -- gaining and losing partitions
+
+    async def begin(self, partitions: Iterable[int]) -> dict[int, PartitionState]:
+        """Take an epoch for each partition, answered by the broker, before its first run.
+
+        Whatever an earlier owner may still write has a lower version.
+        """
+        producer, begun = await self.maybe_start_producer(), {}
+        for partition in sorted(set(partitions)):
+            highest = max(self._table.begin(partition, self._merging.inspect), self._versions.get(partition, 0))
+            epoch = max(int(time.time()), (highest >> VERSION_BITS) + 1)
+            record = Output(EPOCH_KEY, b"%d" % epoch)
+            await asyncio.gather(*await producer.send_all(self._changelog, partition, [record]))
+            self._table.note_epoch(partition, epoch)
+            begun[partition] = PartitionState(self._table, partition, epoch << VERSION_BITS)
+        return begun
+
+    def own(self, begun: dict[int, PartitionState], assigned: Iterable[TP]) -> None:
+        """The partitions that :meth:`begin` prepared are ours, and no revocation came in between."""
+        self._states.update(begun)
+        self._began = True
+        for tp in assigned:
+            self.metrics.begin_partition(tp.topic, tp.partition)
+        self.metrics.partitions.set(len(self._states))
+        log.info("processor.partitions_begun", partitions=sorted(self._states))
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        # No further run begins, those in flight end, then the group hears that we let go.
+        self._letting_go = True
+        try:
+            while self._in_flight:
+                await asyncio.wait(self._in_flight)
+            # A commit under way may have read `done` before the last run ended.
+            await self.consumer.maybe_wait_for_commit_to_finish()
+            await self.consumer.commit()
+            await super()._on_partitions_revoked(revoked)
+        finally:
+            self._versions.update({partition: state.version for partition, state in self._states.items()})
+            self._states.clear()
+            self._letting_go = False
+
+
+def _version_header(write: StateWrite) -> tuple[tuple[str, bytes], ...]:
+    return ((VERSION_HEADER, b"%d" % write.version),) if write.value is None else ()

@@ -1,0 +1,142 @@
+"""How one field is made of what several records claim about it.
+
+A claim is (connector, value); claims come by precedence, strongest first. None hides what comes after it.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from schemas.canonical import canonical_json
+from schemas.refs import EntityRef
+
+Claims = Sequence[tuple[str, Any]]
+
+
+class Outcome(NamedTuple):
+    """A field as it is published. *winners*: one connector, or the list of those that a union was made of."""
+
+    value: Any
+    winners: str | list[str]
+
+
+def first(claims: Claims) -> Outcome | None:
+    """The value of the strongest record that has one, whole. An empty string is none."""
+    for connector, value in claims:
+        if value is None:
+            return None
+        if value != "":
+            return Outcome(value, connector)
+    return None
+
+
+def first_by_key(claims: Claims) -> dict[str, Outcome]:
+    """Per key of an object, the value of the strongest record that has the key. An empty string is a value."""
+    found: dict[str, Outcome | None] = {}
+    for connector, value in claims:
+        if value is None:
+            break
+        if isinstance(value, dict):
+            for key, element in value.items():
+                if key not in found:
+                    found[key] = None if element is None else Outcome(element, connector)
+    return {key: outcome for key, outcome in found.items() if outcome is not None}
+
+
+def coupled(
+    claims: Iterable[tuple[str, Mapping[str, Any]]],
+    members: Collection[str],
+    leaders: Collection[str],
+    has: Callable[[Any], bool],
+) -> dict[str, Outcome] | None:
+    """All *members* from the strongest record that has any of *leaders*; None when no record has.
+
+    A null of a stronger record hides that member alone.
+    """
+    hidden: set[str] = set()
+    for connector, fields in claims:
+        if any(has(fields.get(leader)) for leader in leaders):
+            return {
+                member: Outcome(fields[member], connector)
+                for member in members
+                if member not in hidden and has(fields.get(member))
+            }
+        hidden.update(member for member in members if member in fields and fields[member] is None)
+    return None
+
+
+def union_of_texts(claims: Claims) -> Outcome | None:
+    """Every element once, sorted."""
+    elements, winners = _collect(claims, _text_key)
+    return Outcome([elements[key] for key in sorted(elements)], winners) if elements else None
+
+
+def union_of_refs(claims: Claims, *, kind: str | None, namespace: str) -> Outcome | None:
+    """Every referenced entity once, spelled as in the strongest record, sorted by canonical reference."""
+    elements, winners = _collect(claims, lambda element: _ref_key(element, kind, namespace))
+    return Outcome([elements[key] for key in sorted(elements)], winners) if elements else None
+
+
+def union_by(claims: Claims, field: str) -> Outcome | None:
+    """Objects by the value of *field*, each whole from the strongest record that has it, in order of precedence."""
+    elements, winners = _collect(claims, lambda element: _field_key(element, field))
+    return Outcome(list(elements.values()), winners) if elements else None
+
+
+def union_of_dependencies(claims: Claims) -> Outcome | None:
+    """As :func:`union_by` target; a dependency is critical when any record says so."""
+    outcome = union_by(claims, "target")
+    if outcome is None:
+        return None
+    critical: set[str | None] = set()
+    for _, value in _visible(claims):
+        mine, _ = _collect([("", value)], lambda element: _field_key(element, "target"))
+        critical.update(key for key, element in mine.items() if element.get("isCritical") is True)
+    merged = [{**element, "isCritical": _field_key(element, "target") in critical} for element in outcome.value]
+    return Outcome(merged, outcome.winners)
+
+
+def _visible(claims: Claims) -> Iterable[tuple[str, Any]]:
+    for connector, value in claims:
+        if value is None:
+            return
+        yield connector, value
+
+
+def _collect(claims: Claims, key_of: Callable[[Any], str | None]) -> tuple[dict[str, Any], list[str]]:
+    """Return the first element of each key, in order, and the connectors that gave any; no key, no element."""
+    elements: dict[str, Any] = {}
+    winners = []
+    for connector, value in _visible(claims):
+        keys = [(key_of(element), element) for element in value] if isinstance(value, list) else []
+        gave = False
+        for key, element in keys:
+            if key is not None:
+                gave = True
+                elements.setdefault(key, element)
+        if gave:
+            winners.append(connector)
+    return elements, winners
+
+
+def _text_key(element: Any) -> str | None:
+    if isinstance(element, str):
+        return element or None
+    return None if element is None else canonical_json(element).decode()
+
+
+def _field_key(element: Any, field: str) -> str | None:
+    return _text_key(element.get(field)) if isinstance(element, dict) else None
+
+
+def _ref_key(element: Any, kind: str | None, namespace: str) -> str | None:
+    return canonical_ref(element, kind, namespace) if isinstance(element, str) and element else _text_key(element)
+
+
+@lru_cache(maxsize=65_536)
+def canonical_ref(text: str, kind: str | None, namespace: str) -> str:
+    """Return the entityRef that *text* means, or its own lower-cased text where it means none."""
+    try:
+        return str(EntityRef.parse(text, kind=kind, namespace=namespace))
+    except ValueError:
+        return text.lower()

@@ -1,0 +1,110 @@
+"""One processor worker: settings for Faust, a start that refuses what it cannot work on, an end with a reason."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from schemas.errors import MainstemError, UnavailableError
+from schemas.metrics import ProcessorMetrics
+from schemas.topics import Topics
+from streams.engine import Engine
+from streams.policy import Policy
+from streams.processor import Processor
+
+log = structlog.get_logger(__name__)
+
+SESSION_TIMEOUT: Final = 10.0
+HEARTBEAT_INTERVAL: Final = 2.0
+PRODUCE_TIMEOUT: Final = 60.0
+MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What one worker is made of. *sources* are the changes topics that it reads."""
+
+    bootstrap_servers: str
+    topics: Topics
+    sources: frozenset[str]
+    policy: Policy
+    data_dir: Path
+    session_timeout: float = SESSION_TIMEOUT
+    faust: Mapping[str, Any] | None = None
+    """Further settings of Faust: credentials and TLS."""
+
+
+class Worker:
+    """Runs until told to stop, or until something happens after which it must not go on."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        *,
+        metrics: ProcessorMetrics,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._settings = settings
+        processor = Processor(settings.topics, settings.policy, metrics)
+        self.engine = _engine(settings, metrics, clock)
+        self.engine.prepare(settings.sources, settings.topics.partitions, processor)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until *stop* is set. Raises what ended the worker otherwise."""
+        await self.engine.start()
+        log.info("processor.started", sources=sorted(self._settings.sources))
+        try:
+            while not stop.is_set():
+                if self.engine.crashed:
+                    raise _reason(self.engine.crash_reason)
+                await asyncio.wait([asyncio.ensure_future(stop.wait())], timeout=0.5)
+        finally:
+            if not self.engine.crashed:
+                await self.engine.drain()
+                await self.engine.stop()
+        log.info("processor.stopped")
+
+
+def _reason(error: BaseException | None) -> Exception:
+    if isinstance(error, MainstemError):
+        return error
+    return UnavailableError(f"the processor ended: {type(error).__name__}: {error}")
+
+
+def _engine(settings: WorkerSettings, metrics: ProcessorMetrics, clock: Callable[[], int]) -> Engine:
+    from mode import CrashingSupervisor  # noqa: PLC0415 - Faust costs a second of start-up
+
+    return Engine(
+        settings.topics.processor_group,
+        metrics=metrics,
+        clock=clock,
+        broker=";".join(f"kafka://{server}" for server in settings.bootstrap_servers.split(",")),
+        store="rocksdb://",
+        datadir=str(settings.data_dir),
+        autodiscover=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.topics.partitions,
+        topic_replication_factor=settings.topics.replication_factor,
+        table_standby_replicas=0,
+        key_serializer="raw",
+        value_serializer="raw",
+        broker_commit_interval=1.0,
+        broker_session_timeout=settings.session_timeout,
+        broker_rebalance_timeout=max(60.0, settings.session_timeout),
+        broker_heartbeat_interval=HEARTBEAT_INTERVAL,
+        stream_buffer_maxsize=32,
+        stream_wait_empty=False,
+        producer_linger=0.0,
+        producer_request_timeout=PRODUCE_TIMEOUT,
+        producer_max_batch_size=256 * 1024,
+        producer_max_request_size=MAX_REQUEST_BYTES,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+        agent_supervisor=CrashingSupervisor,
+        **(settings.faust or {}),
+    )

@@ -1,0 +1,87 @@
+"""Topics and a worker of their own on a shared broker, as a test sees them from outside."""
+
+import json
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Producer
+
+from mainstem.cluster import Cluster
+from schemas.codec import decode_entity
+from schemas.topics import Topics
+from tests.integration.kill.kafka_io import Sent, produce_and_wait, read_all, remaining
+from tests.integration.kill.process import WorkerProcess
+
+
+class Installation:
+    """*connectors*: id to the fields of its ConnectorPolicy. Everything has a prefix of its own."""
+
+    def __init__(self, bootstrap: str, connectors: Mapping[str, Mapping[str, Any]], partitions: int = 4) -> None:
+        self.bootstrap = bootstrap
+        self.topics = Topics(prefix=f"t-{uuid.uuid4().hex[:8]}", partitions=partitions, replication_factor=1)
+        self.connectors = list(connectors)
+        self.cluster = Cluster({"bootstrap.servers": bootstrap})
+        self.cluster.create(self.topics.definitions(connectors))
+        self._producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random",
+                                   "message.max.bytes": 8_000_000})  # fmt: skip
+        self._home = tempfile.TemporaryDirectory(prefix="mst-engine-")
+        settings = {"bootstrap": bootstrap, "prefix": self.topics.prefix, "partitions": partitions,
+                    "session_timeout": 6.0, "connectors": connectors}  # fmt: skip
+        self.worker = WorkerProcess(settings, Path(self._home.name) / "worker")
+
+    def close(self) -> None:
+        self.worker.kill()
+        self._home.cleanup()
+
+    def put(self, connector: str, document: Any, key: bytes | None = b"", **options: Any) -> Sent:
+        """Publish a change. *key*: by default the right one. *options* are those of Producer.produce."""
+        value = document if isinstance(document, bytes | None) else json.dumps(document).encode()
+        if key == b"":
+            key = _key(document)
+        return produce_and_wait(self._producer, self.topics.changes(connector), value, key, **options)
+
+    def write(self, topic: str, value: bytes | None, key: bytes, **options: Any) -> Sent:
+        return produce_and_wait(self._producer, topic, value, key, **options)
+
+    def read(self, topic: str) -> list[Any]:
+        return list(read_all(self.bootstrap, topic, self.topics.partitions))
+
+    def writes(self, name: str) -> list[Any]:
+        """Return all that was published of component:default/<name>: entities, and messages for tombstones."""
+        messages = [each for each in self.read(self.topics.entities) if each.key() == f"component:default/{name}".encode()]
+        return [each if each.value() is None else decode_entity(each.value()) for each in messages]
+
+    def entity(self, name: str, seconds: float = 30) -> Any:
+        """Wait until component:default/<name> exists; return it as it stands."""
+        return self.eventually(lambda: self.writes(name)[-1:], seconds)[0]
+
+    def eventually(self, found: Callable[[], Any], seconds: float = 30) -> Any:
+        """Return what *found* returns as soon as that is true."""
+        deadline = time.monotonic() + seconds
+        while not (result := found()):
+            assert time.monotonic() < deadline, f"not within {seconds} s; the worker said:\n{self.worker.output()[-3000:]}"
+            time.sleep(0.1)
+        return result
+
+    def settle(self, seconds: float = 60) -> None:
+        """Wait until all changes are committed."""
+        self.eventually(lambda: remaining(self.bootstrap, self.topics, self.connectors) == 0, seconds)
+
+
+def component(name: str, *, spec: Any = None, service: Any = None, **fields: Any) -> dict[str, Any]:
+    """Return an upsert."""
+    metadata = {"name": name}
+    entity = {"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": metadata, "spec": spec or {}}
+    return {"entity": entity, **({"service": service} if service else {}), **fields}
+
+
+def _key(document: Any) -> bytes | None:
+    if not isinstance(document, dict):
+        return b"none"
+    if "entityRef" in document:
+        return document["entityRef"].encode()
+    return f"component:default/{document['entity']['metadata']['name'].lower()}".encode()

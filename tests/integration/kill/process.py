@@ -1,0 +1,84 @@
+"""A worker process that can be stopped, killed, and started again on the same data."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(eq=False)
+class WorkerProcess:
+    """*settings* are those of `worker.py`, less the data directory."""
+
+    settings: Mapping[str, Any]
+    directory: Path
+    process: "subprocess.Popen[bytes] | None" = None
+    endings: list[str] = field(default_factory=list)
+
+    @property
+    def data_dir(self) -> Path:
+        return self.directory / "data"
+
+    def start(self) -> None:
+        self.directory.mkdir(exist_ok=True)
+        with (self.directory / "out").open("ab") as out:
+            script = Path(__file__).with_name("worker.py")
+            settings = json.dumps({**self.settings, "data_dir": str(self.data_dir)})
+            command = [sys.executable, str(script), settings]
+            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def restart_if_ended(self) -> None:
+        if self.process is not None and self.process.poll() is not None:
+            self.endings.append(self._last_words()["ended"])
+            self.start()
+
+    def output(self) -> str:
+        return (self.directory / "out").read_text(errors="replace")
+
+    def wait_until_working(self, seconds: float = 40) -> None:
+        """Wait until it has begun its partitions (said since its last start)."""
+        deadline, said = time.monotonic() + seconds, self.output().count("processor.partitions_begun")
+        while self.output().count("processor.partitions_begun") == said:
+            assert self.process.poll() is None, f"the worker ended:\n{self.output()[-3000:]}"
+            assert time.monotonic() < deadline, f"the worker has begun no partition:\n{self.output()[-3000:]}"
+            time.sleep(0.1)
+
+    def wait_until_ended(self, seconds: float = 40) -> str:
+        """Return the sentence with which it ended by itself."""
+        assert self.process.wait(seconds) == 1, self.output()[-3000:]
+        self.process = None
+        return self._last_words()["ended"]
+
+    def stop(self) -> dict[str, int]:
+        """End it as an operator does; return what it counted since its last start."""
+        if self.process is None:
+            return {}
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(30)
+        finally:
+            self.kill()
+        assert code == 0, self.output()[-3000:]
+        counted = self._last_words()
+        del counted["ended"]
+        return counted
+
+    def _last_words(self) -> dict[str, Any]:
+        """Return the last line of its own; threads that Faust leaves behind may print after it."""
+        lines = [line for line in self.output().splitlines() if line.startswith('{"ended": ')]
+        assert self.output().rstrip().endswith("}"), f"it ended without a word:\n{self.output()[-3000:]}"
+        return json.loads(lines[-1])

@@ -1,0 +1,68 @@
+"""One processor worker as a process of its own, to be stopped and killed.
+
+usage: worker.py JSON, an object with bootstrap, prefix, partitions, data_dir, session_timeout and connectors (id to the
+fields of ConnectorPolicy)
+
+Ends with 0 on SIGTERM, with 1 otherwise. Its last line is a JSON object: why it ended by itself, and what it counted.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from prometheus_client.registry import CollectorRegistry
+
+from mainstem import log
+from schemas.errors import MainstemError
+from schemas.metrics import ProcessorMetrics
+from schemas.topics import Topics
+from streams.policy import ConnectorPolicy, Policy
+from streams.worker import Worker, WorkerSettings
+
+
+async def work(worker: Worker) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await worker.run(stop)
+
+
+def main() -> int:
+    given = json.loads(sys.argv[1])
+    log.configure(json=True, level=20)
+    topics = Topics(prefix=given["prefix"], partitions=given["partitions"], replication_factor=1)
+    policies = {name: ConnectorPolicy(**fields) for name, fields in given["connectors"].items()}
+    registry = CollectorRegistry()
+    settings = WorkerSettings(
+        bootstrap_servers=given["bootstrap"],
+        topics=topics,
+        sources=frozenset(map(topics.changes, policies)),
+        policy=Policy(connectors=policies),
+        data_dir=Path(given["data_dir"]),
+        session_timeout=given["session_timeout"],
+    )
+    reason = ""
+    try:
+        asyncio.run(work(Worker(settings, metrics=ProcessorMetrics(registry))))
+    except MainstemError as error:
+        reason = str(error)
+    print(json.dumps({"ended": reason, **_counted(registry)}), flush=True)
+    return 1 if reason else 0
+
+
+def _counted(registry: CollectorRegistry) -> dict[str, int]:
+    counted = {"records": 0}
+    for metric in registry.collect():
+        for sample in metric.samples:
+            if sample.name in ("mainstem_processor_records_total", "mainstem_processor_outcomes_total"):
+                name = sample.labels.get("outcome", "records")
+                counted[name] = counted.get(name, 0) + int(sample.value)
+    return counted
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)
+    # Faust leaves threads behind when it crashes; this process has nothing left to do.
+    os._exit(main())

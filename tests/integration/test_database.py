@@ -1,0 +1,70 @@
+"""Migrations on a real Postgres."""
+
+import subprocess
+import sys
+
+import psycopg
+import pytest
+from psycopg import conninfo
+
+from schemas import database as schema
+from schemas.errors import ConfigError, UnavailableError
+
+SCHEMA = """
+SELECT table_name, column_name, data_type FROM information_schema.columns
+WHERE table_schema = 'public' ORDER BY 1, 2
+"""
+
+
+def columns(dsn):
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(SCHEMA).fetchall()
+
+
+def test_a_migrated_database_is_up_to_date_and_migrating_again_changes_nothing(database):
+    schema.migrate(database)
+    before = columns(database)
+    schema.migrate(database)
+    assert (schema.check(database), columns(database)) == (None, before)
+
+
+def test_an_empty_database_is_told_apart(database):
+    assert "run `mainstem db migrate`" in (schema.check(database) or "")
+
+
+def test_several_processes_may_migrate_at_once(database):
+    code = f"from schemas.database import migrate; migrate({database!r})"
+    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert schema.check(database) is None
+
+
+def test_the_script_for_a_dba_makes_the_same_tables(database):
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(schema.offline_sql().encode())
+    assert schema.check(database) is None
+    assert ("entities", "search", "tsvector") in columns(database)
+
+
+def test_a_database_that_is_not_there_is_named_without_the_password(postgres):
+    dsn = conninfo.make_conninfo(postgres, dbname="nowhere", password="s3cret")
+    with pytest.raises(UnavailableError, match="nowhere") as found:
+        schema.migrate(dsn)
+    assert "s3cret" not in str(found.value)
+
+
+def test_a_host_that_does_not_answer_is_named_without_the_password():
+    with pytest.raises(UnavailableError, match=r"database x on 127\.0\.0\.1:1 cannot be reached") as found:
+        schema.check("postgresql://u:s3cret@127.0.0.1:1/x")
+    assert "s3cret" not in str(found.value)
+
+
+def test_a_text_that_is_no_dsn_is_refused_without_quoting_it():
+    with pytest.raises(ConfigError) as found:
+        schema.check("postgres//u:s3cret@x")
+    assert "s3cret" not in str(found.value)
+
+
+def test_alembic_is_not_imported_before_it_is_needed():
+    code = "import sys, schemas.database; sys.exit(bool({'alembic', 'sqlalchemy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

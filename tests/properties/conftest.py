@@ -1,0 +1,14 @@
+"""Hypothesis profiles: the same examples every time in CI, many more when asked for."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+_COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
+
+settings.register_profile("mainstem", max_examples=100, **_COMMON)
+settings.register_profile("ci", max_examples=100, derandomize=True, database=None, **_COMMON)
+settings.register_profile("deep", max_examples=5_000, **_COMMON)
+
+_CHOSEN = os.environ.get("MAINSTEM_TEST_HYPOTHESIS")
+settings.load_profile(_CHOSEN or ("ci" if os.environ.get("CI") == "true" else "mainstem"))

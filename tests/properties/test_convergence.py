@@ -1,0 +1,134 @@
+"""Random changes, shuffled, repeated, cut into batches, on a clock that moves: always the oracle's entities."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.oracle import World, canonical, counting, entities, is_forgotten
+from tests.properties.changes import EPOCH, histories, moments, outages, worlds
+from tests.properties.harness import Installation, policy_of
+
+WEEK = 7 * 24 * 3600
+
+
+@st.composite
+def deliveries(draw):
+    """Return a history and an order of delivery of it: each change at least once, in batches, with waits."""
+    history = draw(histories())
+    places = list(range(len(history)))
+    order = draw(st.permutations(places + draw(st.lists(st.sampled_from(places), max_size=4))))
+    batches, rest = [], [history[place] for place in order]
+    while rest:
+        size = draw(st.integers(1, 6))
+        batches.append((draw(st.sampled_from((0, 0, 1, 300, 600, 3600))), rest[:size]))
+        rest = rest[size:]
+    return history, batches
+
+
+@given(
+    worlds,
+    deliveries(),
+    st.integers(1, 4),
+    st.booleans(),
+    st.sampled_from((0, 1, 599, 600, 3600, 9000, WEEK, 2 * WEEK)),
+)
+def test_any_delivery_of_the_same_changes_ends_in_the_oracles_entities(world, delivery, partitions, avro, waited):
+    history, batches = delivery
+    installation = Installation(world, partitions=partitions, now=EPOCH)
+    for pause, batch in batches:
+        installation.wait(pause)
+        installation.say(batch, avro=avro)
+    installation.wait(waited)
+    assert installation.entities == entities(history, world, installation.now)
+
+
+@given(worlds, deliveries(), st.sampled_from((0, 600, 9000, WEEK, 2 * WEEK)))
+def test_the_records_held_are_the_greatest_of_each_connector_until_they_are_forgotten(world, delivery, waited):
+    history, batches = delivery
+    installation = Installation(world, now=EPOCH)
+    for pause, batch in batches:
+        installation.wait(pause)
+        installation.say(batch)
+    installation.wait(waited)
+    found = {
+        key.decode(): {name: record.rank[:5] for name, record in records.items()}
+        for key, records in installation.held.items()
+    }
+    expected = {
+        key: {
+            name: record.rank[:5]
+            for name, record in records.items()
+            if not is_forgotten(record, world, installation.now)
+        }
+        for key, records in counting(history, world).items()
+    }
+    assert found == {key: records for key, records in expected.items() if records}
+
+
+@given(worlds, histories(), outages, moments)
+def test_the_merge_alone_is_the_oracles_at_any_moment_and_with_any_outages(world, history, away, now):
+    installation = Installation(World(world.connectors), now=EPOCH)
+    installation.say(history)
+    world = World(world.connectors, away)
+    assert installation.merged(policy_of(world), now) == entities(history, world, now)
+
+
+@given(worlds, deliveries())
+def test_published_versions_of_a_partition_rise_strictly(world, delivery):
+    installation = Installation(world, now=EPOCH)
+    for pause, batch in delivery[1]:
+        installation.wait(pause)
+        installation.say(batch)
+    assert all(versions == sorted(set(versions)) for versions in installation.versions.values()), installation.versions
+
+
+@given(worlds, deliveries())
+def test_changed_is_the_set_of_pointers_in_which_consecutive_versions_differ(world, delivery):
+    installation = Installation(world, now=EPOCH)
+    for pause, batch in delivery[1]:
+        installation.wait(pause)
+        installation.say(batch)
+    installation.wait(3600)
+    for history in installation.history.values():
+        for before, after in zip([None, *history], history, strict=False):
+            if after is not None:
+                assert (after.change, after.changed) == expected_change(before, after)
+
+
+@given(worlds, deliveries())
+def test_nothing_is_published_that_differs_neither_in_content_nor_in_provenance_nor_in_stale(world, delivery):
+    installation = Installation(world, now=EPOCH)
+    for pause, batch in delivery[1]:
+        installation.wait(pause)
+        installation.say(batch)
+    installation.wait(3600)
+    for history in installation.history.values():
+        views = [entity and (entity.content_hash, entity.provenance, entity.stale) for entity in history]
+        assert all(one != other for one, other in zip([None, *views], views, strict=False))
+
+
+@given(worlds, deliveries())
+def test_every_record_is_merged_superseded_forwarded_set_aside_or_control(world, delivery):
+    installation = Installation(world, partitions=3, now=EPOCH)
+    for _, batch in delivery[1]:
+        installation.say(batch)
+    assert installation.count("mainstem_processor_records_total") == installation.count(
+        "mainstem_processor_outcomes_total"
+    )
+
+
+def expected_change(before, after):
+    if before is None:
+        return "created", [""]
+    pointers = before.provenance.keys() | after.provenance.keys()
+    return "updated", sorted(at for at in pointers if written(before, at) != written(after, at))
+
+
+def written(entity, at):
+    """Return the JSON of the value at the pointer *at*, None when there is none."""
+    value = {**entity.entity, "service": entity.service}
+    for token in at.split("/")[1:]:
+        name = token.replace("~1", "/").replace("~0", "~")
+        if name not in value:
+            return None
+        value = value[name]
+    return canonical(value)
