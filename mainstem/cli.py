@@ -42,6 +42,8 @@ def main() -> None:
         sys.stderr.write(f"mainstem: {error}\n")
         sys.stderr.flush()
         raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     except BrokenPipeError:
         # Who read our output left; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 MAX_FAILURES: Final = 10
 FAILURE_WINDOW_SECONDS: Final = 300.0
+EXCUSE_SECONDS: Final = 60.0
+"""After a service came back: roles that end now end of its absence, which does not count."""
 LOOK_SECONDS: Final = 0.1
 PAUSES_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -74,6 +76,7 @@ class Supervisor:
         self._is_healthy = is_healthy
         self._log_dir = log_dir
         self._clock = clock
+        self._excused_until = 0.0
 
     def run(self, stop: threading.Event, *, on_ready: Callable[[], None]) -> None:
         """Supervise until *stop* is set, then end the roles. Calls *on_ready* once, when all are ready.
@@ -113,6 +116,7 @@ class Supervisor:
                     log.error("up.service_not_started", service=name, reason=str(error))  # noqa: TRY400
                 else:
                     log.info("up.service_started", service=name, address=service.address)
+                self._excused_until = self._clock() + EXCUSE_SECONDS
 
     def _look_after(self, role: _Role) -> None:
         now = self._clock()
@@ -128,7 +132,8 @@ class Supervisor:
         if code == RESTART_CODE:
             role.start_at = now
             return
-        counts = self._is_healthy()
+        all_run = all(service.running for service in self._services.values())
+        counts = all_run and now > self._excused_until and self._is_healthy()
         if counts:
             role.failures.append(now)
         while role.failures and now - role.failures[0] > FAILURE_WINDOW_SECONDS:

@@ -100,6 +100,8 @@ def consumer(
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
             "partition.assignment.strategy": "range",  # a key's partition of every topic goes to the same process
+            # A topic younger than the broker's answer yields an empty assignment until this refresh, 5 min by default.
+            "topic.metadata.refresh.interval.ms": 5000,
             "queued.max.messages.kbytes": 16 * 1024,
             "error_cb": report,
             "on_commit": on_commit,

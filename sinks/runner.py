@@ -178,6 +178,8 @@ class SinkRunner:
         self._assignments += 1
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        # librdkafka keeps a partition paused when it is given back, and silent when it is taken again.
+        self._consumer.resume(partitions)
         self._assignments += 1
         self._unplaced = []
         self._lag = None
@@ -191,8 +193,6 @@ class SinkRunner:
         found = self._patiently(lambda: starts(self._sink, self._consumer, wanted))
         placed = [TopicPartition(topic, partition, found[topic, partition]) for topic, partition in wanted]
         self._consumer.assign(placed)
-        # librdkafka keeps a partition paused across a revocation that came while a fault was waited out.
-        self._consumer.resume(placed)
         self._unplaced = []
         self._next = dict(found)
         for topic in {topic for topic, _ in wanted}:  # a first failure that has no zero before it is not seen

@@ -18,7 +18,7 @@ from faust.types.tuples import TP
 
 from schemas.metrics import ProcessorMetrics
 from streams.table import EPOCH_KEY, VERSION_BITS, VERSION_HEADER, RunTable, StateWrite
-from streams.transport import Lease, Output, Run, RunTransport
+from streams.transport import Lease, Output, Position, Run, RunTransport
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +59,10 @@ class PartitionState:
         self._table = table
         self.partition = partition
         self.version = version
+        self.first_version = version
+        """Lower ones are of earlier owners."""
+        self.is_replaying = False
+        """Whether an earlier owner may have published changes that it never wrote as state."""
 
     def get(self, key: bytes) -> bytes | None:
         return self._table.get_bytes(self.partition, key)
@@ -69,7 +73,7 @@ class PartitionState:
         return self.version
 
 
-class _Identity(Codec):  # type: ignore[misc]
+class _Identity(Codec):
     """The value of a message is a Run: nothing to encode or decode."""
 
     def loads(self, s: Any) -> Any:
@@ -110,14 +114,18 @@ class Engine(faust.App):
         self._merging = merging
         self.agent(source, name="records", concurrency=1)(self._process)
         self.task(self._sweep)
+        self.task(self._observe)
 
     @property
     def lag(self) -> int | None:
         """How many records are not yet merged and answered; None while the group or recovery is not settled."""
         if self.rebalancing or self.in_recovery or not self._began:
             return None
-        positions = dict(self.consumer.positions)
-        return sum(max(0, (self.consumer.highwater(tp) or 0) - position.done) for tp, position in positions.items())
+        return sum(self._lags().values())
+
+    def _lags(self) -> dict[TP, int]:
+        positions: dict[TP, Position] = dict(self.consumer.positions)
+        return {tp: max(0, int(self.consumer.highwater(tp) or 0) - each.done) for tp, each in positions.items()}
 
     @property
     def done(self) -> int:
@@ -151,6 +159,7 @@ class Engine(faust.App):
             with self._flying(run):
                 async with self._merge_lock:
                     state = self._states[run.tp.partition]
+                    state.is_replaying = self.consumer.is_replaying(run)
                     with self.metrics.merge_seconds.time():
                         written = self._merging.run(run, state, self._clock())
                     await self._write(run, run.tp.partition, written)
@@ -182,6 +191,13 @@ class Engine(faust.App):
         # The index is right again only once this is written: what is due now would be seen twice.
         await run.finished
         return len(keys) == DUE_KEYS and bool(written.state)
+
+    async def _observe(self) -> None:
+        while not self.should_stop:
+            for tp, lag in self._lags().items():
+                self.metrics.lag.labels(tp.topic, tp.partition).set(lag)
+            self.metrics.recovery_remaining.set(max(0, self.tables.recovery.active_remaining_total()))
+            await self.sleep(1.0)
 
     @contextlib.contextmanager
     def _flying(self, run: Run) -> Iterator[None]:
@@ -235,9 +251,6 @@ class Engine(faust.App):
             if run.position is not None:
                 run.position.done = max(run.position.done, run.ends)
                 self._done += len(run.records)
-                self.metrics.lag.labels(run.tp.topic, run.tp.partition).set(
-                    max(0, (self.consumer.highwater(run.tp) or 0) - run.position.done)
-                )
             self._end(run)
         except BaseException as error:
             self._end(run, error)

@@ -100,7 +100,8 @@ class Processor:
             if self._deadline(held) > now:
                 continue
             try:
-                after = self._merged(key, held, held.by_connector, state.next_version(), now)
+                doubted = held.is_published and held.version < state.first_version
+                after = self._merged(key, held, held.by_connector, state.next_version(), now, doubted=doubted)
             except MergeError as error:
                 # What remains is larger than what was there: the entity keeps its last good state.
                 log.error("processor.entity_too_large", entity_ref=parse_entity_key(key)[1], reason=str(error))  # noqa: TRY400
@@ -210,9 +211,10 @@ class Processor:
         if not won:
             counts["superseded"] += len(pending)
             return
+        doubted = self._doubts(held, pending, state)
         try:
-            after = self._renewed(held, records, state, now) or self._merged(
-                key, held, records, state.next_version(), now
+            after = (None if doubted else self._renewed(held, records, state, now)) or self._merged(
+                key, held, records, state.next_version(), now, doubted=doubted
             )
         except MergeError as error:
             self._refuse(key, held, pending, state, now, written, counts, error)
@@ -241,6 +243,21 @@ class Processor:
             newest = [write.value for write in written.state if write.key == key]
             held = decode_records(newest[-1]) if newest and newest[-1] is not None else held
 
+    def _doubts(self, held: Records, pending: list[_Pending], state: PartitionState) -> bool:
+        """Whether something else than what is held may have been published last.
+
+        An owner that ended between output and state leaves outputs without state. Its changes come again, but not in
+        the same runs: the merge may now equal what is held, and what was published must still be replaced.
+        """
+        if not state.is_replaying:
+            return False
+        if held.is_published:
+            return held.version < state.first_version
+        return any(
+            not entry.record.is_delete and self._policy.of(entry.record.connector).asserts_existence
+            for entry in pending
+        )
+
     def _renewed(self, held: Records, records: Mapping[str, Record], state: PartitionState, now: int) -> _Next | None:
         """Return the renewed state when nothing but lives changed; None when a merge is needed."""
         if not held.by_connector or records.keys() != held.by_connector.keys() or self._deadline(held) <= now:
@@ -258,7 +275,9 @@ class Processor:
         renewed = replace(held, version=state.next_version(), merged_at=now, by_connector=dict(records))
         return _Next(renewed, None, None, _fitting(renewed))
 
-    def _merged(self, key: bytes, held: Records, records: Mapping[str, Record], version: int, now: int) -> _Next:
+    def _merged(
+        self, key: bytes, held: Records, records: Mapping[str, Record], version: int, now: int, *, doubted: bool
+    ) -> _Next:
         kept = {name: record for name, record in records.items() if forgotten_at(record, self._policy) > now}
         entity = merge(kept.values(), self._policy, now=now)
         after = Records(
@@ -268,15 +287,23 @@ class Processor:
             view_hash=entity.view_hash if entity else "",
             by_connector=kept,
         )
-        output, change = self._published(key, held, after, entity, records)
+        output, change = self._published(key, held, after, entity, records, doubted=doubted)
         return _Next(after, output, change, _fitting(after) if kept else None)
 
     def _published(
-        self, key: bytes, held: Records, after: Records, entity: Entity | None, records: Mapping[str, Record]
+        self,
+        key: bytes,
+        held: Records,
+        after: Records,
+        entity: Entity | None,
+        records: Mapping[str, Record],
+        *,
+        doubted: bool,
     ) -> tuple[Output | None, str | None]:
         if entity is None:
-            return (self._vanished(key, held, after, records), "deleted") if held.is_published else (None, None)
-        if held.content_hash == after.content_hash and held.view_hash == after.view_hash:
+            gone = held.is_published or doubted
+            return (self._vanished(key, held, after, records), "deleted") if gone else (None, None)
+        if held.content_hash == after.content_hash and held.view_hash == after.view_hash and not doubted:
             return None, None
         tenant, ref = parse_entity_key(key)
         merged = MergedEntity(
@@ -288,7 +315,7 @@ class Processor:
             service=entity.service,
             provenance=entity.provenance,
             change="updated" if held.is_published else "created",
-            changed=self._changed(held, entity) if held.is_published else [""],
+            changed=self._changed(held, entity) if held.is_published and not doubted else [""],
             stale=list(entity.stale),
             merged_at=after.merged_at,
         )
@@ -310,7 +337,7 @@ class Processor:
             for name, record in held.by_connector.items()
             if self._policy.of(name).asserts_existence and band(record, self._policy, after.merged_at) is not Band.DEAD
         ]
-        deleted = any(records[name].is_delete for name in asserting)
+        deleted = any(records[name].is_delete for name in asserting or records)
         tenant, ref = parse_entity_key(key)
         vanished = Vanished(
             tenant=tenant,

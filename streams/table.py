@@ -78,7 +78,7 @@ class RunTable(faust.Table):
 
     def due(self, partition: int, now: float, limit: int) -> list[bytes]:
         """Return up to *limit* keys whose deadline is not later than *now* (epoch ms), earliest first."""
-        keys = []
+        keys: list[bytes] = []
         for entry in self._db(partition).keys(from_key=_DUE):
             if not entry.startswith(_DUE) or len(keys) >= limit:
                 break

@@ -48,6 +48,8 @@ class Position:
     """To be committed: all before it is written and answered by the broker."""
     seeks: int
     """Number of the last seek: what was fetched before it is stale."""
+    known: int
+    """The end at assignment: an earlier owner may have merged, and published, what lies before it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -66,7 +68,7 @@ class Run:
         return cast("int", self.records[-1].offset) + 1
 
 
-class LeaseLostError(KafkaError):  # type: ignore[misc]
+class LeaseLostError(KafkaError):
     """This worker may no longer own its partitions: it must not write, and ends."""
 
     retriable = False
@@ -230,6 +232,7 @@ class RunConsumer(driver.Consumer):
             return
         if tp.topic in self.app.run_tables:
             self.app.run_tables[tp.topic].recover(tp.partition, batch)
+            self.app.metrics.recovered.inc(len(batch))
         yield self._to_message(tp, batch[-1])  # moves the offset that Faust keeps of a changelog
 
     def _runs(self, tp: TP, batch: list[Any], stamp: int | None) -> Iterator[Run]:
@@ -311,7 +314,7 @@ class RunConsumer(driver.Consumer):
         self.app.own(begun, assigned)
         for tp in assigned:
             offset = self._start(tp, committed[tp], earliest[tp], end[tp])
-            self.positions[tp] = Position(offset, offset, offset, next(self._numbers))
+            self.positions[tp] = Position(offset, offset, offset, next(self._numbers), end[tp])
         await self._thread.seek_wait({tp: self.positions[tp].next for tp in assigned if tp in self.positions})
         for tp in assigned:
             if tp in self.positions:
@@ -346,6 +349,14 @@ class RunConsumer(driver.Consumer):
         run.position = position
         position.next = run.ends
         return True
+
+    def is_replaying(self, run: Run) -> bool:
+        """Whether *run*, or what is next of any topic's same partition, may have been merged by an earlier owner."""
+        return (run.position is not None and run.records[0].offset < run.position.known) or any(
+            position.next < position.known
+            for tp, position in self.positions.items()
+            if tp.partition == run.tp.partition
+        )
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._revocations += 1

@@ -33,6 +33,9 @@ class WorkerSettings:
     sources: frozenset[str]
     policy: Policy
     data_dir: Path
+    instance_id: str | None = None
+    """Fixed where *data_dir* survives restarts: a successor under it gets its predecessor's partitions at once, and
+    must be started only when the predecessor's lease is over. None: a member that is forgotten when it ends."""
     session_timeout: float = SESSION_TIMEOUT
     faust: Mapping[str, Any] | None = None
     """Further settings of Faust: credentials and TLS."""
@@ -93,6 +96,7 @@ def _engine(settings: WorkerSettings, metrics: ProcessorMetrics, clock: Callable
         table_standby_replicas=0,
         key_serializer="raw",
         value_serializer="raw",
+        consumer_group_instance_id=settings.instance_id,
         broker_commit_interval=1.0,
         broker_session_timeout=settings.session_timeout,
         broker_rebalance_timeout=max(60.0, settings.session_timeout),

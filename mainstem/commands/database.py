@@ -15,7 +15,7 @@ app = group("The Postgres schema.")
 def migrate(
     config: ConfigOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    sql: Annotated[bool, typer.Option("--sql", help="Print the migrations as SQL and run nothing.")] = False,  # noqa: FBT002
+    sql: Annotated[bool, typer.Option("--sql", help="Print the migrations as SQL and run nothing.")] = False,
 ) -> None:
     """Bring the database to the newest schema.
 

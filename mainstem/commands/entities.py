@@ -34,7 +34,7 @@ class NotFound(MainstemError):  # noqa: N818 - no fault of anybody's
 @app.command("list")
 def list_entities(
     kind: Annotated[list[str] | None, typer.Option("--kind", help="Only this kind; repeatable.")] = None,
-    q: Annotated[str | None, typer.Option("--q", metavar="WORDS", help="Only entities that contain these words.")] = None,
+    q: Annotated[str | None, typer.Option("--q", metavar="WORDS", help="Only entities with these words.")] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
@@ -52,13 +52,15 @@ def list_entities(
     table = Table("entity", "owner", "lifecycle", "stale", box=box.SIMPLE)
     for row in rows:
         spec = row["entity"].get("spec", {})
-        table.add_row(row["entity_ref"], _text(spec.get("owner")), _text(spec.get("lifecycle")), ", ".join(row["stale"]))
+        table.add_row(
+            row["entity_ref"], _text(spec.get("owner")), _text(spec.get("lifecycle")), ", ".join(row["stale"])
+        )
     Console().print(table)
 
 
 @app.command("get")
 def get(
-    ref: Annotated[str, typer.Argument(metavar="REF", help="kind:namespace/name, any case; default/ may be left out.")],
+    ref: Annotated[str, typer.Argument(metavar="REF", help="kind:namespace/name, in any case.")],
     as_json: JsonOption = False,
     config: ConfigOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import ryaml
-
 from mainstem.configuration.faults import Faults, KeyPath, nearest
 from mainstem.configuration.shape import annotation_at, is_text, keys_at, variable_paths
+from sources.yaml_reader import YamlError, read_yaml
 
 PREFIX = "MAINSTEM_"
 _OF_TESTS = "MAINSTEM_TEST_"
@@ -67,7 +66,7 @@ def _override(document: dict[str, Any], path: KeyPath, text: str, faults: Faults
 def _read(text: str) -> Any:
     """Read *text* as YAML or JSON where it is more than plain text."""
     try:
-        value = ryaml.loads(text)
-    except ValueError:
+        value = read_yaml(text)
+    except YamlError:
         return text
     return text if value is None else value

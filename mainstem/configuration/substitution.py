@@ -17,7 +17,7 @@ class Nothing:
 def substitute(value: Any, environ: Mapping[str, str], faults: Faults, path: KeyPath = ()) -> Any:
     """Return *value* with every variable replaced; what comes to nothing becomes a fault and `Nothing`."""
     if isinstance(value, dict):
-        return {key: substitute(each, environ, faults, (*path, key)) for key, each in _text_keys(value, faults, path)}
+        return {key: substitute(each, environ, faults, (*path, key)) for key, each in value.items()}
     if isinstance(value, list):
         return [substitute(each, environ, faults, (*path, index)) for index, each in enumerate(value)]
     if isinstance(value, str):
@@ -26,13 +26,6 @@ def substitute(value: Any, environ: Mapping[str, str], faults: Faults, path: Key
         faults.add(path, "has no value; write one or remove the key")
         return Nothing()
     return value
-
-
-def _text_keys(value: dict[Any, Any], faults: Faults, path: KeyPath) -> list[tuple[str, Any]]:
-    for key in value:
-        if not isinstance(key, str):
-            faults.add((*path, str(key)), "this key is no text; put it in quotes")
-    return [(key, each) for key, each in value.items() if isinstance(key, str)]
 
 
 def _replaced(text: str, environ: Mapping[str, str], faults: Faults, path: KeyPath) -> Any:

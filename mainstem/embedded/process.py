@@ -116,9 +116,9 @@ def end_leftovers(name: str, directory: Path, ask: signal.Signals) -> None:
         _wait_until_gone(leftovers, name, place, patience_s)
 
 
-def log_tail(*logs: Path, lines: int = 5) -> str:
+def log_tail(*logs: Path | None, lines: int = 5) -> str:
     """Return the last lines of each of *logs*."""
-    texts = [log.read_text(errors="replace").strip() for log in logs if log.exists()]
+    texts = [log.read_text(errors="replace").strip() for log in logs if log is not None and log.exists()]
     tails = ["\n".join(text.splitlines()[-lines:]) for text in texts if text]
     return "\n".join(tails) or "(its log is empty)"
 

@@ -1,23 +1,27 @@
 """The role `processor`: one worker of the group, on every changes topic that exists."""
 
 import asyncio
+import re
+import time
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from mainstem.cluster import Cluster
+from mainstem.embedded.lock import DataDirLock
 from mainstem.installation import Installation
 from mainstem.policies import policy_of
 from mainstem.roles.health import Progress
 from mainstem.roles.role import RESTART_CODE, RoleOptions, present, stop_on_signals
-from schemas.errors import MainstemError, TopicMismatchError
+from schemas.errors import ConfigError, MainstemError, TopicMismatchError
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics
-from streams.worker import Worker, WorkerSettings
+from streams.worker import SESSION_TIMEOUT, Worker, WorkerSettings
 
 log = structlog.get_logger(__name__)
 
+_INSTANCE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 LOOK_SECONDS: Final = 5.0
 """Between two looks for changes topics that were made since the start."""
 
@@ -30,16 +34,37 @@ class TopicsChanged(MainstemError):  # noqa: N818 - no fault: the worker ends so
 
 def run(installation: Installation, instance: str, options: RoleOptions) -> None:
     """Run one worker until a signal. *instance* names its directory, apart from those of other workers."""
+    if not _INSTANCE.fullmatch(instance):
+        raise ConfigError("--instance: 1 to 63 letters, digits, '-' and '_'")
     cluster, topics = installation.cluster, installation.topics
-    sources = _trusted_sources(cluster, installation)
-    settings = WorkerSettings(
-        bootstrap_servers=installation.bootstrap_servers,
-        topics=topics,
-        sources=frozenset(sources),
-        policy=policy_of(installation.config),
-        data_dir=_directory(installation.data_dir, instance),
-    )
-    asyncio.run(_run(settings, cluster, options))
+    directory = installation.data_dir / "processor" / instance
+    with DataDirLock(directory):
+        sources = _trusted_sources(cluster, installation)
+        member = f"{topics.processor_group}-{instance}"
+        _outwait_predecessor(cluster, topics, directory, member)
+        settings = WorkerSettings(
+            bootstrap_servers=installation.bootstrap_servers,
+            topics=topics,
+            sources=frozenset(sources),
+            policy=policy_of(installation.config),
+            data_dir=directory,
+            instance_id=member,
+        )
+        asyncio.run(_run(settings, cluster, options))
+
+
+def _outwait_predecessor(cluster: Cluster, topics: Topics, directory: Path, member: str) -> None:
+    """Return once no predecessor under the same instance id can write any more.
+
+    One that worked in *directory* has ended: we hold its lock. One elsewhere may be stopped and not know it.
+    """
+    marker, identity = directory / "member", f"{cluster.cluster_id()} {member}"
+    if marker.exists() and marker.read_text() == identity:
+        return
+    if member in cluster.members(topics.processor_group):
+        log.info("processor.waiting_for_predecessor", member=member, seconds=SESSION_TIMEOUT)
+        time.sleep(SESSION_TIMEOUT)
+    marker.write_text(identity)
 
 
 async def _run(settings: WorkerSettings, cluster: Cluster, options: RoleOptions) -> None:
@@ -89,9 +114,3 @@ def _trusted_sources(cluster: Cluster, installation: Installation) -> set[str]:
 
 def _require_one(cluster: Cluster, topics: Topics, name: str) -> None:
     cluster.require([topics.changes_definition(topics.connector_of(name) or "")])
-
-
-def _directory(data_dir: Path, instance: str) -> Path:
-    directory = data_dir / "processor" / instance
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory

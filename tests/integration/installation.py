@@ -16,6 +16,8 @@ from schemas.topics import Topics
 from tests.integration.kill.kafka_io import Sent, produce_and_wait, read_all, remaining
 from tests.integration.kill.process import WorkerProcess
 
+RIGHT = object()
+
 
 class Installation:
     """*connectors*: id to the fields of its ConnectorPolicy. Everything has a prefix of its own."""
@@ -27,7 +29,7 @@ class Installation:
         self.cluster = Cluster({"bootstrap.servers": bootstrap})
         self.cluster.create(self.topics.definitions(connectors))
         self._producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random",
-                                   "message.max.bytes": 8_000_000})  # fmt: skip
+                                   "message.max.bytes": 8_000_000, "log_level": 0})  # fmt: skip
         self._home = tempfile.TemporaryDirectory(prefix="mst-engine-")
         settings = {"bootstrap": bootstrap, "prefix": self.topics.prefix, "partitions": partitions,
                     "session_timeout": 6.0, "connectors": connectors}  # fmt: skip
@@ -37,12 +39,30 @@ class Installation:
         self.worker.kill()
         self._home.cleanup()
 
-    def put(self, connector: str, document: Any, key: bytes | None = b"", **options: Any) -> Sent:
-        """Publish a change. *key*: by default the right one. *options* are those of Producer.produce."""
+    def put(self, connector: str, document: Any, key: Any = RIGHT, **options: Any) -> Sent:
+        """Publish a change. *key*: bytes or None; by default the right one. *options* are those of Producer.produce."""
         value = document if isinstance(document, bytes | None) else json.dumps(document).encode()
-        if key == b"":
+        if key is RIGHT:
             key = _key(document)
         return produce_and_wait(self._producer, self.topics.changes(connector), value, key, **options)
+
+    def put_compressed(self, connector: str, value: bytes, key: bytes) -> Sent:
+        """Publish *value* of any size, so long as little is left of it when compressed."""
+        settings = {
+            "bootstrap.servers": self.bootstrap,
+            "compression.type": "gzip",
+            "message.max.bytes": 100_000_000,
+            "log_level": 0,
+        }
+        return produce_and_wait(Producer(settings), self.topics.changes(connector), value, key)
+
+    def queue(self, connector: str, document: Any) -> None:
+        """Publish a change without waiting; :meth:`flush` does."""
+        self._producer.produce(self.topics.changes(connector), json.dumps(document).encode(), _key(document))
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        assert not self._producer.flush(60)
 
     def write(self, topic: str, value: bytes | None, key: bytes, **options: Any) -> Sent:
         return produce_and_wait(self._producer, topic, value, key, **options)
@@ -52,7 +72,8 @@ class Installation:
 
     def writes(self, name: str) -> list[Any]:
         """Return all that was published of component:default/<name>: entities, and messages for tombstones."""
-        messages = [each for each in self.read(self.topics.entities) if each.key() == f"component:default/{name}".encode()]
+        key = f"component:default/{name}".encode()
+        messages = [each for each in self.read(self.topics.entities) if each.key() == key]
         return [each if each.value() is None else decode_entity(each.value()) for each in messages]
 
     def entity(self, name: str, seconds: float = 30) -> Any:
@@ -63,13 +84,16 @@ class Installation:
         """Return what *found* returns as soon as that is true."""
         deadline = time.monotonic() + seconds
         while not (result := found()):
-            assert time.monotonic() < deadline, f"not within {seconds} s; the worker said:\n{self.worker.output()[-3000:]}"
+            assert time.monotonic() < deadline, f"not within {seconds} s; the worker: {self.worker.output()[-3000:]}"
             time.sleep(0.1)
         return result
 
     def settle(self, seconds: float = 60) -> None:
         """Wait until all changes are committed."""
-        self.eventually(lambda: remaining(self.bootstrap, self.topics, self.connectors) == 0, seconds)
+        self.eventually(self.is_settled, seconds)
+
+    def is_settled(self) -> bool:
+        return remaining(self.bootstrap, self.topics, self.connectors) == 0
 
 
 def component(name: str, *, spec: Any = None, service: Any = None, **fields: Any) -> dict[str, Any]:

@@ -60,7 +60,7 @@ _ANNOTATIONS = objects(
         "a.b/c~d": (ABSENT, "x"),
     }
 ).map(lambda found: {"a.b/c_d" if key == "a.b/c~d" else key: value for key, value in found.items()})
-_TAGS = ("a", "b", "java", "c++", "z-9", "", None, {"$text": "tag"})
+_TAGS = ("a", "b", "java", "c++", "z-9", None, {"$text": "tag"})
 _METADATA = {
     "annotations": maybe(_ANNOTATIONS),
     "labels": maybe(objects({"env": (ABSENT, None, "", "prod", "dev"), "x/y": (ABSENT, None, "1", "2")})),
@@ -74,7 +74,7 @@ _METADATA = {
 }
 _REF_LISTS = {name: maybe(lists(REFS)) for name in ("dependsOn", "providesApis", "consumesApis")}
 _SPECS = {
-    "Component": {"type": TEXTS, "owner": TEXTS, "dependencyOf": maybe(lists(REFS), 5, "text"), **_REF_LISTS},
+    "Component": {"type": TEXTS, "owner": TEXTS, "dependencyOf": maybe(lists((*REFS, "")), 5, "text"), **_REF_LISTS},
     "API": {"type": TEXTS, "owner": TEXTS, "definition": TEXTS, "extra": VALUES},
     "Resource": {"type": TEXTS, "dependsOn": _REF_LISTS["dependsOn"], "dependencyOf": maybe(lists(REFS))},
     "Group": {
@@ -84,7 +84,7 @@ _SPECS = {
         "profile": maybe(objects({"displayName": TEXTS, "email": TEXTS})),
     },
     "User": {"memberOf": maybe(lists(("a", "b"))), "profile": maybe(objects({"displayName": TEXTS, "email": TEXTS}))},
-    "Widget": {"dependsOn": maybe(lists((*REFS, 1, 1.0, [])), 7), "type": VALUES, "definition": VALUES},
+    "Widget": {"dependsOn": maybe(lists((*REFS, "", 1, 1.0, [])), 7), "type": VALUES, "definition": VALUES},
 }
 _SERVICE = {
     "tier": VALUES,

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, settings
 
 _COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
 
-settings.register_profile("mainstem", max_examples=100, **_COMMON)
-settings.register_profile("ci", max_examples=100, derandomize=True, database=None, **_COMMON)
+settings.register_profile("mainstem", max_examples=75, **_COMMON)
+settings.register_profile("ci", max_examples=75, derandomize=True, database=None, **_COMMON)
 settings.register_profile("deep", max_examples=5_000, **_COMMON)
 
 _CHOSEN = os.environ.get("MAINSTEM_TEST_HYPOTHESIS")

@@ -189,4 +189,4 @@ def test_a_merged_entity_above_four_mebibytes_is_set_aside_at_stage_merge_and_th
 def test_the_published_json_is_the_canonical_text_of_what_was_hashed(installation):
     installation.say([Said("git", EPOCH, {**DOCUMENT, "service": {"ü": 1.0, "a": [True, None, 1e16, -0.0]}})])
     (entity,) = installation.history[KEY]
-    assert orjson.dumps(entity.service, option=orjson.OPT_SORT_KEYS) == '{"a":[true,null,1e16,-0.0],"ü":1.0}'.encode()
+    assert orjson.dumps(entity.service, option=orjson.OPT_SORT_KEYS) == '{"a":[true,null,1e+16,-0.0],"ü":1.0}'.encode()

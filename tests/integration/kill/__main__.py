@@ -32,7 +32,9 @@ def main() -> int:
                 outcome = run(options.kafka or service.address, seed=seed, count=options.changes, rate=options.rate)
                 right += not outcome.wrong
                 verdict = f"{len(outcome.wrong)} WRONG" if outcome.wrong else "right"
-                print(f"seed {seed}: {verdict} in {time.monotonic() - begin:.0f} s  {dict(outcome.figures)}", flush=True)
+                print(
+                    f"seed {seed}: {verdict} in {time.monotonic() - begin:.0f} s  {dict(outcome.figures)}", flush=True
+                )
                 for text in (*outcome.wrong[:10], *outcome.endings):
                     print("   ", text[:3000], flush=True)
         finally:

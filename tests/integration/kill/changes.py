@@ -114,7 +114,7 @@ def _poison(rng, number):
         (b"poison-" + mark, b"\xff\xfe" + mark),
         (b"poison-" + mark, None),
         (b"", b""),
-        (b"\xff" + mark, b'{"entity": {"apiVersion": "v1", "kind": "Component", "metadata": {"name": "-' + mark + b'"}}}'),
+        (b"\xff" + mark, b'{"entity": {"apiVersion": "v1", "kind": "API", "metadata": {"name": "-' + mark + b'"}}}'),
         (b"poison-" + mark, b"[" * 3000 + mark),
         (b"poison-" + mark, b'{"op": "delete", "id": "' + mark + b'"}'),
     ))  # fmt: skip

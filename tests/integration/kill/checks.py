@@ -117,7 +117,9 @@ class Checks:
 
     def forwarded(self) -> list[str]:
         """What was misplaced is forwarded, at least once, as it came; nothing else is."""
-        wanted = {each.origin(self._topics): each for each in self._published if each.is_misplaced(self._topics.partitions)}
+        wanted = {
+            each.origin(self._topics): each for each in self._published if each.is_misplaced(self._topics.partitions)
+        }
         wrong, seen = [], set()
         for connector in POLICY.connectors:
             for message in self._read(self._topics.changes(connector)):
@@ -189,8 +191,9 @@ def _expected(merged: dict[str, Any] | None) -> tuple[Any, ...] | None:
 
 
 def _rank(record: Any) -> tuple[Any, ...]:
-    return (record.generation, record.version, record.observed_at, record.is_delete, record.content_hash,
-            "absent" if record.ttl is None else None if record.ttl == NEVER else record.ttl, record.priority)  # fmt: skip
+    ttl = {None: "absent", NEVER: None}.get(record.ttl, record.ttl)
+    return (record.generation, record.version, record.observed_at, record.is_delete, record.content_hash, ttl,
+            record.priority)  # fmt: skip
 
 
 def _wanted_rank(record: oracle.Understood) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.partitioner import murmur2
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from schemas.topics import Topics
 from tests.integration.kill.changes import Drawn
@@ -61,7 +61,7 @@ class Publisher:
     """Publishes at a rate; knows what was acknowledged. Misplaced changes go through librdkafka's own partitioner."""
 
     def __init__(self, bootstrap: str, topics: Topics, drawn: Iterator[Drawn]) -> None:
-        settings = {"bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True}
+        settings = {"bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "log_level": 0}
         self._right = Producer({**settings, "partitioner": "murmur2_random"})
         self._wrong = Producer(settings)
         self._topics = topics
@@ -97,11 +97,11 @@ class Publisher:
 
 def read_all(bootstrap: str, topic: str, partitions: int) -> Iterator[Any]:
     """Yield every message that *topic* holds now, each partition's in order."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "kill-reader", "enable.auto.commit": False,
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "kill-reader", "log_level": 0, "enable.auto.commit": False,
                          "enable.partition.eof": False, "auto.offset.reset": "earliest"})  # fmt: skip
     ends, assigned = {}, []
     for partition in range(partitions):
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        low, high = _watermarks(consumer, TopicPartition(topic, partition))
         if high > low:
             ends[partition] = high
             assigned.append(TopicPartition(topic, partition, low))
@@ -118,14 +118,24 @@ def read_all(bootstrap: str, topic: str, partitions: int) -> Iterator[Any]:
     consumer.close()
 
 
+def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """A topic that was just made has no leader yet."""
+    for _ in range(20):
+        try:
+            return consumer.get_watermark_offsets(partition, timeout=10)
+        except KafkaException:
+            time.sleep(0.5)
+    return consumer.get_watermark_offsets(partition, timeout=10)
+
+
 def remaining(bootstrap: str, topics: Topics, connectors: Iterable[str]) -> int:
     """Return how many records of the changes topics are not yet committed."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topics.processor_group,
-                         "enable.auto.commit": False})  # fmt: skip
+                         "log_level": 0, "enable.auto.commit": False})  # fmt: skip
     wanted = [TopicPartition(topics.changes(name), at) for name in connectors for at in range(topics.partitions)]
     # Committed first: what is forwarded meanwhile only makes the end larger.
     committed = consumer.committed(wanted, timeout=20)
-    ends = [consumer.get_watermark_offsets(each, timeout=20)[1] for each in wanted]
+    ends = [_watermarks(consumer, each)[1] for each in wanted]
     consumer.close()
     return sum(end - max(0, each.offset) for each, end in zip(committed, ends, strict=True))
 

@@ -108,4 +108,3 @@ def _accounting(counted: list[dict[str, int]]) -> list[str]:
         for each in counted
         if each and each["records"] != sum(value for name, value in each.items() if name != "records")
     ]
-

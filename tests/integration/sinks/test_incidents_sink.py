@@ -175,6 +175,7 @@ def test_what_was_in_flight_at_a_rebalance_is_left_to_its_new_owner(stage, event
     eventually(lambda: there.kept != [])
     away.away.clear()
     eventually(lambda: set(away.kept + there.kept) == set(keys))
+    assert first.stop() is None
     assert sorted(away.kept + there.kept) == sorted(keys)
 
 

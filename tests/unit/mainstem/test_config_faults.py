@@ -129,7 +129,6 @@ KEY_FAULTS = [
         "merge: {rules: [{path: /spec/owner, strategy: authoritative, connector: git}]}",
         "merge.rules: not supported yet by this version; remove it",
     ),
-    ("1: {}", "1: this key is no text; put it in quotes"),
 ]
 
 
@@ -173,15 +172,15 @@ def test_every_fault_is_told_at_once_wherever_it_stands(faults):
 @pytest.mark.parametrize(
     ("yaml", "expected"),
     [
-        ("topics:\n  prefix: a\n  partitions: 3\n  prefix: b\n", "line 4: the key prefix stands twice in one mapping"),
-        ("api: {}\ntopics: {}\napi: {}\n", "line 3: the key api stands twice in one mapping"),
-        ("topics: {prefix: a, prefix: b}\n", "line 1: the key prefix stands twice in one mapping"),
-        ("connectors:\n  - type: a\n  - type: b\n    type: c\n", "line 4: the key type stands twice in one mapping"),
-        ("topics: {}\napi: [\n", "line 3: not valid YAML: did not find expected"),
-        ("topics: {prefix: ${X}}\n", "line 1: not valid YAML: did not find expected"),
+        ("topics:\n  prefix: a\n  partitions: 3\n  prefix: b\n", "line 4: not valid YAML: a key that is given twice"),
+        ("api: {}\ntopics: {}\napi: {}\n", "line 3: not valid YAML: a key that is given twice"),
+        ("topics: {prefix: a, prefix: b}\n", "line 1: not valid YAML: a key that is given twice"),
+        ("connectors:\n  - type: a\n  - type: b\n    type: c\n", "line 4: not valid YAML: a key that is given twice"),
+        ("topics: {}\napi: [\n", "line 3: not valid YAML: "),
+        ("topics: {prefix: ${X}}\n", "line 1: not valid YAML: "),
         ("- 1\n", "must be a mapping of keys to values"),
-        ("a: 1\n---\nb: 2\n", "holds more than one document"),
-        ("? [a]\n: 1\n", "a key is no plain text"),
+        ("a: 1\n---\nb: 2\n", "line 2: not valid YAML: more than one document"),
+        ("? [a]\n: 1\n", "line 1: not valid YAML: a list or an object as a key"),
     ],
 )
 def test_yaml_that_is_none_names_file_and_line(faults, yaml, expected):

@@ -1,0 +1,35 @@
+# Works on a machine that has only Python >= 3.11 with venv, make and the package registries.
+
+export UV_PYTHON_DOWNLOADS := never
+PYTHON ?= python3
+VENV := .venv
+UV := $(VENV)/bin/uv
+RUN := $(VENV)/bin/
+ARGS ?=
+
+.PHONY: demo test check bench sync
+
+demo: sync
+	$(RUN)mainstem demo $(ARGS)
+
+test: sync
+	$(RUN)python -m pytest $(ARGS)
+
+check: sync
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+	$(RUN)mypy
+	$(RUN)lint-imports
+	$(UV) lock --check
+
+bench: sync
+	$(RUN)python -m tests.benchmarks $(ARGS)
+
+# The environment is as the lock says before anything runs; when it is, this takes a fraction of a second.
+sync: $(UV)
+	@$(UV) sync --quiet --locked --inexact
+
+$(UV):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)pip install --quiet --disable-pip-version-check 'uv>=0.9'
