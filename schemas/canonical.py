@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -38,6 +39,7 @@ def parse_json(text: bytes) -> Any:
     return value
 
 
+@lru_cache(maxsize=65_536)
 def pointer(*tokens: str) -> str:
     """Return the JSON pointer (RFC 6901) that leads through *tokens*."""
     return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in tokens)

@@ -1,6 +1,6 @@
 """Kafka as sinks use it: the settings of their clients, and what an error asks for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -87,6 +87,15 @@ def report(error: KafkaError) -> None:
     log.warning("kafka.trouble", code=error.name(), reason=error.str())
 
 
+def missing(client: Consumer, topics: Sequence[str]) -> list[str]:
+    """Return which *topics* the broker does not know; it learns of a new one a moment after it was made."""
+    try:
+        known = client.list_topics(timeout=ANSWER_SECONDS).topics
+    except KafkaException as error:
+        raise classified(error.args[0]) from error
+    return [topic for topic in topics if topic not in known or known[topic].error is not None]
+
+
 def consumer(
     client: Mapping[str, str | int | bool], group: str, *, on_commit: Callable[[KafkaError | None, Any], None]
 ) -> Consumer:
@@ -100,7 +109,7 @@ def consumer(
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
             "partition.assignment.strategy": "range",  # a key's partition of every topic goes to the same process
-            # A topic younger than the broker's answer yields an empty assignment until this refresh, 5 min by default.
+            # A topic that the broker did not know yet is not assigned before this refresh, 5 min by default.
             "topic.metadata.refresh.interval.ms": 5000,
             "queued.max.messages.kbytes": 16 * 1024,
             "error_cb": report,

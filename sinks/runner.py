@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import structlog
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from schemas.errors import Retriable, Skippable
+from schemas.errors import Retriable, Skippable, TopicMismatchError
 from schemas.metrics import SinkMetrics
 from sinks import kafka
 from sinks.backoff import pauses
@@ -73,12 +73,22 @@ class SinkRunner:
         """Carry records on until *stop* is set. Raises whatever must end the process; always closes everything."""
         self._stop = stop
         try:
-            self._consumer.subscribe(list(self._sink.topics), on_assign=self._assigned, on_revoke=self._revoked)
-            log.info("sink.started", sink=self._name, topics=list(self._sink.topics))
+            self._subscribe(list(self._sink.topics))
             while not stop.is_set():
                 self._step()
+        except _Interrupted:  # told to end before it began
+            return
         finally:
             self._close()
+
+    def _subscribe(self, topics: list[str]) -> None:
+        until = self._clock() + kafka.ANSWER_SECONDS
+        while absent := self._patiently(lambda: kafka.missing(self._consumer, topics)):
+            if self._clock() >= until:
+                raise TopicMismatchError(f"there is no topic {', '.join(absent)}; run `mainstem topics create`")
+            self._rest(self._limits.wait)
+        self._consumer.subscribe(topics, on_assign=self._assigned, on_revoke=self._revoked)
+        log.info("sink.started", sink=self._name, topics=topics)
 
     def _step(self) -> None:
         try:

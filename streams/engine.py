@@ -17,8 +17,9 @@ from faust.serializers.codecs import Codec
 from faust.types.tuples import TP
 
 from schemas.metrics import ProcessorMetrics
+from streams.lease import Lease
 from streams.table import EPOCH_KEY, VERSION_BITS, VERSION_HEADER, RunTable, StateWrite
-from streams.transport import Lease, Output, Position, Run, RunTransport
+from streams.transport import Output, Position, Run, RunTransport
 
 log = structlog.get_logger(__name__)
 

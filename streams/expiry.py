@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import Final
 
 from schemas.records import NEVER, Record
 from schemas.topics import TOMBSTONE_MS
 from streams.policy import Policy
+
+_FAR_MS: Final = 2**62
+"""What lies a hundred million years ahead never comes; times are 64-bit numbers, and a ttl may be as large."""
 
 
 class Band(IntEnum):
@@ -41,12 +45,12 @@ def forgotten_at(record: Record, policy: Policy) -> float:
 
 def next_deadline(records: Iterable[Record], policy: Policy, after: float) -> float:
     """Return the first moment later than *after* at which a record becomes stale, dies or is forgotten."""
-    deadline = NEVER
+    deadline: float = _FAR_MS
     for record in records:
         for moment in _boundaries(record, policy):
             if after < moment < deadline:
                 deadline = moment
-    return deadline
+    return NEVER if deadline == _FAR_MS else deadline
 
 
 def _boundaries(record: Record, policy: Policy) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from streams.strategies import (
     coupled,
     first,
     first_by_key,
-    union_by,
+    union_by_url,
     union_of_dependencies,
     union_of_refs,
     union_of_texts,
@@ -31,9 +31,9 @@ LOCATIONS: Final = (
 _IDENTITY: Final = ("namespace", "name")
 _UNIONS: Final[Mapping[tuple[str, str], Callable[[Claims], Outcome | None]]] = {
     ("metadata", "tags"): union_of_texts,
-    ("metadata", "links"): lambda claims: union_by(claims, "url"),
+    ("metadata", "links"): union_by_url,
     ("service", "dependencies"): union_of_dependencies,
-    ("service", "runbooks"): lambda claims: union_by(claims, "url"),
+    ("service", "runbooks"): union_by_url,
 }
 _REFS: Final = {"dependsOn": None, "dependencyOf": None, "providesApis": "api", "consumesApis": "api"}
 
@@ -142,7 +142,10 @@ class _Fold:
         claims: dict[str, list[tuple[str, Any]]] = {}
         for connector, fields in self._fields(section):
             for name, value in fields.items():
-                claims.setdefault(name, []).append((connector, value))
+                if name in claims:
+                    claims[name].append((connector, value))
+                else:
+                    claims[name] = [(connector, value)]
         return claims
 
     def _fields(self, section: str) -> Iterable[tuple[str, Mapping[str, Any]]]:

@@ -67,70 +67,74 @@ def coupled(
 
 def union_of_texts(claims: Claims) -> Outcome | None:
     """Every element once, sorted."""
-    elements, winners = _collect(claims, _text_key)
-    return Outcome([elements[key] for key in sorted(elements)], winners) if elements else None
+    return _sorted(*_collect(claims, _text_key))
 
 
 def union_of_refs(claims: Claims, *, kind: str | None, namespace: str) -> Outcome | None:
     """Every referenced entity once, spelled as in the strongest record, sorted by canonical reference."""
-    elements, winners = _collect(claims, lambda element: _ref_key(element, kind, namespace))
-    return Outcome([elements[key] for key in sorted(elements)], winners) if elements else None
+
+    def key_of(element: Any) -> str | None:
+        return canonical_ref(element, kind, namespace) if element and type(element) is str else _text_key(element)
+
+    return _sorted(*_collect(claims, key_of))
 
 
-def union_by(claims: Claims, field: str) -> Outcome | None:
-    """Objects by the value of *field*, each whole from the strongest record that has it, in order of precedence."""
-    elements, winners = _collect(claims, lambda element: _field_key(element, field))
+def union_by_url(claims: Claims) -> Outcome | None:
+    """Objects by `url`, each whole from the strongest record that has it, in order of precedence."""
+    elements, winners = _collect(claims, _url_key)
     return Outcome(list(elements.values()), winners) if elements else None
 
 
 def union_of_dependencies(claims: Claims) -> Outcome | None:
-    """As :func:`union_by` target; a dependency is critical when any record says so."""
-    outcome = union_by(claims, "target")
-    if outcome is None:
+    """Objects by `target`, as :func:`union_by_url`; a dependency is critical when any record says so."""
+    elements, winners = _collect(claims, _target_key)
+    if not elements:
         return None
-    critical: set[str | None] = set()
-    for _, value in _visible(claims):
-        mine, _ = _collect([("", value)], lambda element: _field_key(element, "target"))
-        critical.update(key for key, element in mine.items() if element.get("isCritical") is True)
-    merged = [{**element, "isCritical": _field_key(element, "target") in critical} for element in outcome.value]
-    return Outcome(merged, outcome.winners)
-
-
-def _visible(claims: Claims) -> Iterable[tuple[str, Any]]:
+    critical: set[str] = set()
     for connector, value in claims:
         if value is None:
-            return
-        yield connector, value
+            break
+        mine, _ = _collect([(connector, value)], _target_key)
+        critical.update(key for key, element in mine.items() if element.get("isCritical") is True)
+    merged = [{**element, "isCritical": key in critical} for key, element in elements.items()]
+    return Outcome(merged, winners)
 
 
 def _collect(claims: Claims, key_of: Callable[[Any], str | None]) -> tuple[dict[str, Any], list[str]]:
     """Return the first element of each key, in order, and the connectors that gave any; no key, no element."""
     elements: dict[str, Any] = {}
     winners = []
-    for connector, value in _visible(claims):
-        keys = [(key_of(element), element) for element in value] if isinstance(value, list) else []
+    for connector, value in claims:
+        if value is None:
+            break
         gave = False
-        for key, element in keys:
+        for element in value if type(value) is list else ():
+            key = key_of(element)
             if key is not None:
                 gave = True
-                elements.setdefault(key, element)
+                if key not in elements:
+                    elements[key] = element
         if gave:
             winners.append(connector)
     return elements, winners
 
 
+def _sorted(elements: dict[str, Any], winners: list[str]) -> Outcome | None:
+    return Outcome([elements[key] for key in sorted(elements)], winners) if elements else None
+
+
 def _text_key(element: Any) -> str | None:
-    if isinstance(element, str):
+    if type(element) is str:
         return element or None
     return None if element is None else canonical_json(element).decode()
 
 
-def _field_key(element: Any, field: str) -> str | None:
-    return _text_key(element.get(field)) if isinstance(element, dict) else None
+def _url_key(element: Any) -> str | None:
+    return _text_key(element.get("url")) if type(element) is dict else None
 
 
-def _ref_key(element: Any, kind: str | None, namespace: str) -> str | None:
-    return canonical_ref(element, kind, namespace) if isinstance(element, str) and element else _text_key(element)
+def _target_key(element: Any) -> str | None:
+    return _text_key(element.get("target")) if type(element) is dict else None
 
 
 @lru_cache(maxsize=65_536)

@@ -97,8 +97,8 @@ class Publisher:
 
 def read_all(bootstrap: str, topic: str, partitions: int) -> Iterator[Any]:
     """Yield every message that *topic* holds now, each partition's in order."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "kill-reader", "log_level": 0, "enable.auto.commit": False,
-                         "enable.partition.eof": False, "auto.offset.reset": "earliest"})  # fmt: skip
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "kill-reader", "log_level": 0,
+                         "enable.auto.commit": False, "auto.offset.reset": "earliest"})  # fmt: skip
     ends, assigned = {}, []
     for partition in range(partitions):
         low, high = _watermarks(consumer, TopicPartition(topic, partition))

@@ -162,14 +162,15 @@ def test_a_poison_at_the_end_still_moves_the_offset(stage, dsn, eventually):
 
 
 def test_a_killed_backend_is_replaced_and_nothing_is_lost(stage, dsn, entity, eventually):
+    kill = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'mainstem-sink-postgres'
+    """
     running = stage.start(PostgresSink(stage.settings("postgres", dsn)))
     for number in range(300):
         stage.upsert(entity(f"component:default/e{number}", number + 1))
         if number % 60 == 30:
-            rows(
-                dsn,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'mainstem-sink%%'",
-            )
+            eventually(lambda: rows(dsn, kill) == [(True,)])
     eventually(lambda: len(versions(dsn)) == 300)
     assert running.stop() is None
     assert running.total("mainstem_sink_retries_total") >= 1

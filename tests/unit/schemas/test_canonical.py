@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one case to a line
 """One text for one value."""
 
 import hashlib

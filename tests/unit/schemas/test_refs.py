@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one case to a line
 """References to entities, and the keys made of them."""
 
 import pytest

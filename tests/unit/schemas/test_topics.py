@@ -14,14 +14,14 @@ def existing(definition, **config):
 
 @pytest.mark.parametrize("prefix", ["mainstem", "acme.prod"])
 def test_every_name_begins_with_the_prefix(prefix):
-    names = [definition.name for definition in Topics(prefix=prefix).definitions(["git"])]
-    assert names == [
+    names = {definition.name for definition in Topics(prefix=prefix).definitions(["git"])}
+    assert names >= {
         f"{prefix}.changes.git",
         f"{prefix}.entities",
         f"{prefix}-processor-records-changelog",
         f"{prefix}.service.updated",
         f"{prefix}.dead-letters",
-    ]
+    }
 
 
 DAY = 24 * 3600 * 1000

@@ -110,3 +110,11 @@ def test_deadlines_are_the_boundaries_of_every_record_in_turn():
     while (moment := next_deadline([record(ttl=10), record(content=None)], policy(grace=5), moment)) != NEVER:
         found.append(moment - T)
     assert found == [10_000, 15_000, WEEK, 15_000 + WEEK]
+
+
+def test_the_longest_ttl_has_no_deadline():
+    assert next_deadline([record(ttl=2**63 - 1)], policy(grace=5), T) == NEVER
+
+
+def test_a_record_from_the_beginning_of_time_has_none_to_come():
+    assert next_deadline([record(ttl=10, at=-(2**63))], policy(), T) == NEVER

@@ -1,0 +1,139 @@
+"""What comes in: raw records of a changes topic, sorted into changes by entity, forwards and dead letters."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final, Protocol
+
+import structlog
+from aiokafka.partitioner import murmur2
+
+from schemas.changes import Control, Origin, read_change
+from schemas.codec import decode_change
+from schemas.dead_letters import dead_letter_headers
+from schemas.errors import Skippable
+from schemas.metrics import OUTCOMES
+from schemas.records import Record
+from schemas.refs import entity_key
+from schemas.topics import FORWARDED_FROM, Topics
+from streams.engine import Written
+from streams.policy import Policy
+from streams.transport import Output, Run
+
+log = structlog.get_logger(__name__)
+
+_ORIGIN: Final = re.compile(rb"[a-zA-Z0-9._-]{1,249}/\d{1,10}/\d{1,19}")
+
+
+class Arrived(Protocol):
+    """A record as the consumer hands it over."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Iterable[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A change that was understood, with the record that carried it."""
+
+    arrived: Arrived
+    record: Record
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one run comes to: what is to be written, and what became of each of its records."""
+
+    written: Written = field(default_factory=Written)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+
+
+class Intake:
+    """Reads runs. What is no change of this partition is dealt with here, into the tally."""
+
+    def __init__(self, topics: Topics, policy: Policy) -> None:
+        self._topics = topics
+        self._policy = policy
+
+    def read(self, run: Run, tally: Tally) -> dict[bytes, list[Pending]]:
+        """Return the changes of *run* by entity key, each key's in order."""
+        connector = self._topics.connector_of(run.tp.topic) or ""
+        policy = self._policy.of(connector)
+        pending: dict[bytes, list[Pending]] = {}
+        for arrived in run.records:
+            origin = Origin(
+                connector=connector,
+                tenant=policy.tenant,
+                is_complete=policy.is_complete,
+                timestamp=arrived.timestamp,
+                id=_origin(arrived),
+            )
+            try:
+                change = read_change(decode_change(arrived.value), origin)
+            except Skippable as error:
+                self.dead_letter(arrived, error, tally)
+                continue
+            if isinstance(change, Control):
+                tally.counts["control"] += 1
+                continue
+            key = entity_key(policy.tenant, change.ref)
+            entry = Pending(arrived, change.record)
+            if arrived.key == key:
+                pending.setdefault(key, []).append(entry)
+            else:
+                self.forward(key, [entry], tally)
+        return pending
+
+    def belongs(self, key: bytes, partition: int) -> bool:
+        """Whether Kafka's default partitioner puts *key* here."""
+        return partition_of(key, self._topics.partitions) == partition
+
+    def forward(self, key: bytes, pending: Iterable[Pending], tally: Tally) -> None:
+        """Send changes on under the right key to the right partition, as they came: never merged where they fell."""
+        partition = partition_of(key, self._topics.partitions)
+        for entry in pending:
+            arrived = entry.arrived
+            headers = [(name, value) for name, value in arrived.headers if name != FORWARDED_FROM]
+            headers.append((FORWARDED_FROM, _origin(arrived).encode()))
+            tally.written.add(arrived.topic, partition, Output(key, arrived.value, headers, arrived.timestamp))
+            tally.counts["forwarded"] += 1
+
+    def dead_letter(self, arrived: Arrived, error: Skippable, tally: Tally) -> None:
+        """Set a record aside, byte for byte, with the reason."""
+        headers = dead_letter_headers(
+            error, stage=error.stage, origin=_origin(arrived), timestamp=arrived.timestamp, attempts=1
+        )
+        output = Output(arrived.key, arrived.value, [*arrived.headers, *headers])
+        tally.written.add(self._topics.dead_letters, arrived.partition, output)
+        tally.counts["dead_lettered"] += 1
+        log.warning(
+            "change.dead_lettered",
+            topic=arrived.topic,
+            partition=arrived.partition,
+            offset=arrived.offset,
+            stage=error.stage,
+            reason=str(error),
+        )
+
+
+def _origin(arrived: Arrived) -> str:
+    """Return `topic/partition/offset` of the record that first carried the change."""
+    if arrived.headers:
+        # Anybody may write that header: what does not look like ours is no origin.
+        forwarded = _ORIGIN.fullmatch(dict(arrived.headers).get(FORWARDED_FROM) or b"")
+        if forwarded:
+            return forwarded[0].decode()
+    return f"{arrived.topic}/{arrived.partition}/{arrived.offset}"
+
+
+@lru_cache(maxsize=65_536)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition that Kafka's default partitioner gives *key*."""
+    hashed: Any = murmur2(key)
+    return int((hashed & 0x7FFFFFFF) % partitions)

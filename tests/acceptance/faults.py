@@ -1,0 +1,236 @@
+"""What the fault test publishes, and what must be true when it is over."""
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+from schemas.codec import decode_entity
+from tests import oracle
+from tests.acceptance.running import Up
+from tests.integration.kill.changes import CONNECTORS, POLICY, Drawn
+from tests.integration.kill.checks import WORLD, Checks
+from tests.integration.kill.kafka_io import Published, remaining
+
+KEYS = 300
+KINDS = ("Component", "API", "Group", "Resource")
+EVENT_KINDS = ("component", "api", "system", "resource")
+INCIDENTS_GROUP = "mainstem-sink-incidents"
+
+
+def configured() -> list[dict[str, Any]]:
+    """Return the connectors of the configuration: those of the kill test, so that its oracle counts here too."""
+    return [
+        {
+            "connector_id": name,
+            "type": "external",
+            "priority": policy.priority,
+            "asserts_existence": policy.asserts_existence,
+            **({} if policy.ttl == oracle.FOREVER else {"ttl": int(policy.ttl)}),
+        }
+        for name, policy in POLICY.connectors.items()
+    ]
+
+
+def draw(rng: random.Random) -> Iterator[Drawn]:
+    """Yield changes without end, with rising versions; a few are misplaced, a few are no changes."""
+    version = 0
+    while True:
+        version += 1
+        connector = rng.choice(CONNECTORS)
+        entity = rng.randrange(KEYS)
+        kind = KINDS[entity % len(KINDS)]
+        ref = f"{kind.lower()}:default/e-{entity}"
+        way = rng.choices(("right", "crc32", "wrong-key", "poison"), (94, 3, 2, 1))[0]
+        if way == "poison":
+            yield Drawn(connector, "", b"poison", b"{no change %d" % version, (), way)
+            continue
+        key = b"misplaced" if way == "wrong-key" else ref.encode()
+        value = json.dumps(_document(rng, connector, kind, ref, version)).encode()
+        yield Drawn(connector, ref, key, value, (), way)
+
+
+def _document(rng, connector, kind, ref, version):
+    if rng.random() < 0.2:
+        return {"op": "delete", "entityRef": ref, "version": version}
+    name = ref.partition("/")[2]
+    metadata = {
+        "name": name,
+        "annotations": {f"acme.com/{connector}": str(version), "acme.com/shared": connector},
+        "tags": rng.sample(("java", "go", "python", "edge"), rng.randrange(4)),
+        "links": [{"url": f"https://{rng.randrange(5)}.example", "title": connector}],
+    }
+    spec = {"type": rng.choice(("service", "library")), "owner": rng.choice((f"team-{rng.randrange(20)}", None))}
+    if kind == "Group":
+        spec["children"] = []
+    entity = {"apiVersion": "backstage.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+    return {"entity": entity, "service": {"tier": rng.choice(("tier1", "tier2", None))}, "version": version}
+
+
+# -- quiet
+
+
+def lags(up: Up) -> dict[str, int]:
+    """Return what each role has still to do: processor, sink of Postgres, sink of events."""
+    kafka = up.facts["kafka"]
+    stored = {
+        (row["topic"], row["partition"]): row["next_offset"]
+        for row in up.rows("SELECT * FROM sink_offsets WHERE sink = 'postgres'")
+    }
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": INCIDENTS_GROUP, "enable.auto.commit": False})
+    try:
+        ends = {
+            (topic, at): consumer.get_watermark_offsets(TopicPartition(topic, at), timeout=20)[1]
+            for topic in (up.topics.entities, up.topics.changelog)
+            for at in range(up.topics.partitions)
+        }
+        wanted = [TopicPartition(up.topics.entities, at) for at in range(up.topics.partitions)]
+        sent = {(each.topic, each.partition): max(0, each.offset) for each in consumer.committed(wanted, timeout=20)}
+    finally:
+        consumer.close()
+    return {
+        "processor": remaining(kafka, up.topics, CONNECTORS),
+        "postgres": sum(end - stored.get(place, 0) for place, end in ends.items()),
+        "incidents": sum(ends[place] - offset for place, offset in sent.items()),
+    }
+
+
+# -- checks
+
+
+class Ledger:
+    """All that was acknowledged, merged by the oracle, against what the topics and tables hold.
+
+    Every method but the first returns sentences about what is wrong.
+    """
+
+    def __init__(self, up: Up, published: list[Published], now: int) -> None:
+        self._up = up
+        self._now = now
+        self.topics = Checks(up.facts["kafka"], up.topics, published, now)
+        said = [
+            oracle.Said(each.drawn.connector, each.timestamp, json.loads(each.drawn.value))
+            for each in published
+            if each.drawn.way != "poison"
+        ]
+        self._counting = oracle.counting(said, WORLD)
+        self._merged = {
+            key: oracle.merged_entity(list(records.values()), WORLD, now) for key, records in self._counting.items()
+        }
+        self._last = {message.key().decode(): message for message in up.read(up.topics.entities)}
+
+    def wrong(self) -> list[str]:
+        return [*self.topics.all(), *self.versions(), *self.entities(), *self.records(), *self.events()]
+
+    def versions(self) -> list[str]:
+        fallen = self.topics.figures["version regressions"]
+        return [f"entities topic: a version did not rise, {fallen} times"] if fallen else []
+
+    def entities(self) -> list[str]:
+        """The table holds what the topic's last value of each key says, and that is what the oracle says."""
+        rows = self._up.entities()
+        wrong = [f"table entities: {ref} was never said" for ref in rows.keys() - self._merged.keys()]
+        for ref, merged in self._merged.items():
+            row, message = rows.pop(ref, None), self._last.get(ref)
+            if row is None:
+                if merged is not None or message is not None:
+                    wrong.append(f"table entities: {ref} is missing")
+                continue
+            found = None if row["deleted_at"] else _content_of(row)
+            expected = merged and (
+                merged["entity"], merged["service"], merged["provenance"], merged["contentHash"], merged["stale"]
+            )  # fmt: skip
+            if found != expected:
+                wrong.append(f"table entities: {ref} is {found}, by the oracle {expected}")
+            if message is not None and message.value() is None:
+                headers = dict(message.headers())
+                told = (int(headers["version"]), _moment(int(headers["mergedAt"])))
+                if told != (row["version"], row["deleted_at"]):
+                    wrong.append(f"table entities: {ref} vanished as {row['version']}, {row['deleted_at']}, not {told}")
+        return wrong
+
+    def records(self) -> list[str]:
+        """The unmerged view has one row for each record that counts."""
+        found = {
+            (row["entity_ref"], row["data_source"]): (
+                row["metadata"], row["spec"], row["service"], row["content_hash"], row["deleted"],
+                row["generation"], row["source_version"], row["last_touched"],
+            )
+            for row in self._up.rows("SELECT * FROM entity_records")
+        }  # fmt: skip
+        expected = {
+            (key, connector): _record_row(record)
+            for key, records in self._counting.items()
+            for connector, record in records.items()
+        }
+        return [
+            f"table entity_records: {place} is {found.get(place)}, by the oracle {expected.get(place)}"
+            for place in found.keys() | expected.keys()
+            if found.get(place) != expected.get(place)
+        ]
+
+    def events(self) -> list[str]:
+        """Repeats aside, a key's events rise in version, and tell each content that the entities topic had, in order."""
+        wrong, told = [], dict[str, list[tuple[int, Any]]]()
+        data_of: dict[str, bytes] = {}
+        for message in self._up.read(self._up.topics.service_updated):
+            identity = dict(message.headers())["ce_id"].decode()
+            if identity in data_of:
+                self.topics.figures["repeated events"] += 1
+                if data_of[identity] != message.value():
+                    wrong.append(f"events: {identity} was said twice with other data")
+                continue
+            data_of[identity] = message.value()
+            data = json.loads(message.value())
+            told.setdefault(message.key().decode(), []).append((data["version"], data["contentHash"]))
+        history = self._history()
+        for ref in told.keys() | history.keys():
+            versions = [version for version, _ in told.get(ref, [])]
+            if versions != sorted(set(versions)):
+                wrong.append(f"events: the versions of {ref} do not rise: {versions}")
+            found = [each for each, _ in groupby(content for _, content in told.get(ref, []))]
+            if found != history.get(ref, []):
+                wrong.append(f"events: {ref} was told as {found}, it was {history.get(ref, [])}")
+            final = self._merged.get(ref)
+            if found and found[-1] != (final and final["contentHash"]):
+                wrong.append(f"events: the last one of {ref} tells {found[-1]}, by the oracle it is {final}")
+        self.topics.figures["events"] += len(data_of)
+        return wrong
+
+    def _history(self) -> dict[str, list[Any]]:
+        """Return the contents that each key had, by the entities topic, of the kinds that events are sent for."""
+        contents: dict[str, list[Any]] = {}
+        for message in self._up.read(self._up.topics.entities):
+            ref = message.key().decode()
+            if ref.partition(":")[0] in EVENT_KINDS:
+                content = None if message.value() is None else _content_hash(message)
+                contents.setdefault(ref, []).append(content)
+        return {ref: [each for each, _ in groupby(hashes)] for ref, hashes in contents.items()}
+
+
+def _content_hash(message: Any) -> str:
+    return decode_entity(message.value()).content_hash
+
+
+def _content_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["entity"], row["service"], row["provenance"], row["content_hash"], sorted(row["stale"])
+
+
+def _record_row(record: oracle.Understood) -> tuple[Any, ...]:
+    generation, version, observed_at, is_delete, content, *_ = record.rank
+    body = record.body
+    parts = (
+        (None, None, None)
+        if body is None
+        else (body["entity"]["metadata"], body["entity"].get("spec"), body["service"])
+    )
+    return *parts, content, is_delete, generation, version, _moment(observed_at)
+
+
+def _moment(epoch_ms: int) -> datetime:
+    seconds, milliseconds = divmod(epoch_ms, 1000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)

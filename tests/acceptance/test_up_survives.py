@@ -1,0 +1,118 @@
+"""`up` under kill -9 of each of its children at random moments, and of the whole tree, while changes come in.
+
+MAINSTEM_TEST_SEED replays a seed; the moments depend on the machine as well.
+"""
+
+import os
+import random
+import threading
+import time
+
+import psutil
+import pytest
+
+from tests.acceptance.faults import Ledger, configured, draw, lags
+from tests.acceptance.running import Up, eventually
+from tests.integration.kill.changes import CONNECTORS
+from tests.integration.kill.kafka_io import Publisher
+
+RATE = 120.0
+CHILDREN = {
+    "processor": ("processor", "run"),
+    "sink-postgres": ("sinks", "postgres"),
+    "sink-incidents": ("sinks", "incidents"),
+    "api": ("api", "run"),
+    "connectors": ("connectors", "run"),
+    "kafka": ("kafka.Kafka",),
+    "postgres": ("/bin/postgres",),
+}
+
+
+class Load(threading.Thread):
+    """Publishes until told to stop; fails where something was not acknowledged."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        super().__init__(daemon=True)
+        self._publisher = publisher
+        self._enough = threading.Event()
+        self._fault: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            while not self._enough.is_set():
+                # A publish flushes, and waits for a broker that is away.
+                self._publisher.publish(int(RATE), RATE)
+        except BaseException as error:  # noqa: BLE001 - raised again in the test's thread
+            self._fault = error
+
+    def finish(self) -> None:
+        self._enough.set()
+        self.join(120)
+        assert not self.is_alive(), "Kafka did not acknowledge what was published"
+        if self._fault is not None:
+            raise self._fault
+
+
+@pytest.fixture
+def seed():
+    value = int(os.environ.get("MAINSTEM_TEST_SEED", time.time_ns() % 1_000_000))
+    print("MAINSTEM_TEST_SEED", value)
+    return value
+
+
+@pytest.fixture
+def up():
+    installation = Up({"connectors": configured()})
+    yield installation
+    installation.close()
+
+
+@pytest.mark.timeout(900)
+def test_nothing_is_missing_repeated_or_reverted_after_kill_9_of_each_child_and_of_the_whole_tree(up, seed):
+    rng = random.Random(seed)
+    addresses = _addresses(up.start())
+    publisher = Publisher(up.facts["kafka"], up.topics, draw(random.Random(seed)))
+    load = Load(publisher)
+    load.start()
+    for name in rng.sample(sorted(CHILDREN), len(CHILDREN)):
+        time.sleep(rng.uniform(0.3, 3))  # the random moment
+        _kill(up, name)
+    time.sleep(rng.uniform(0.3, 3))
+    up.kill()
+    time.sleep(rng.uniform(0, 2))
+    assert _addresses(up.start()) == addresses
+    load.finish()
+    _wait_until_quiet(up)
+    ledger = Ledger(up, publisher.published, time.time_ns() // 1_000_000)
+    wrong = ledger.wrong()
+    print(dict(ledger.topics.figures), "published", len(publisher.published))
+    assert wrong == []
+    assert len(publisher.published) > 1_500
+    up.stop()
+
+
+def _kill(up: Up, name: str) -> None:
+    """Kill a child and wait until `up` has started another in its place."""
+    victim = eventually(lambda: up.child(*CHILDREN[name]), 60, up.tail)
+    print(f"kill -9 {name} {victim.pid}")
+    victim.kill()
+
+    def another() -> psutil.Process | None:
+        found = up.child(*CHILDREN[name])
+        return found if found is not None and found.pid != victim.pid else None
+
+    eventually(another, 60, up.tail)
+
+
+def _addresses(up: Up) -> tuple[str, str]:
+    return up.facts["kafka"], up.facts["postgres"]
+
+
+def _wait_until_quiet(up: Up) -> None:
+    seen = {}
+
+    def is_quiet() -> bool:
+        seen.update(lags(up))
+        return not any(seen.values())
+
+    eventually(is_quiet, 120, lambda: f"{seen}\n{up.tail()}")
