@@ -81,6 +81,8 @@ def decode_change(value: bytes | None) -> dict[str, Any]:
 
 def _change_of_avro(fields: dict[str, Any]) -> dict[str, Any]:
     document = {name: value for name, value in fields.items() if value is not None}
+    if any(isinstance(value, str) and "\0" in value for value in document.values()):
+        raise DecodeError("a text holds the character U+0000, which no database can keep")
     if fields["ttlSeconds"] == _INHERIT:
         del document["ttlSeconds"]
     else:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from schemas.dead_letters import dead_letter_headers
 from schemas.errors import Skippable
 from sinks.base import Delivery
 from sinks.outbox import Outbox, Outgoing
@@ -13,18 +14,14 @@ log = structlog.get_logger(__name__)
 
 def dead_letter(topic: str, sink: str, delivery: Delivery, error: Skippable, *, attempts: int) -> Outgoing:
     """Return the record for the dead letters: key, value and headers untouched, ours behind them."""
-    ours = {
-        "mainstem-origin-topic": delivery.topic,
-        "mainstem-origin-partition": delivery.partition,
-        "mainstem-origin-offset": delivery.offset,
-        "mainstem-origin-timestamp": delivery.timestamp,
-        "mainstem-stage": f"sink:{sink}",
-        "mainstem-error": type(error).__name__,
-        "mainstem-reason": str(error),
-        "mainstem-attempts": attempts,
-    }
-    added = [(name, str(value).encode()) for name, value in ours.items()]
-    return Outgoing(topic=topic, key=delivery.key, value=delivery.value, headers=[*delivery.headers, *added])
+    ours = dead_letter_headers(
+        error,
+        stage=f"sink:{sink}",
+        origin=f"{delivery.topic}/{delivery.partition}/{delivery.offset}",
+        timestamp=delivery.timestamp,
+        attempts=attempts,
+    )
+    return Outgoing(topic=topic, key=delivery.key, value=delivery.value, headers=[*delivery.headers, *ours])
 
 
 class DeadLetters:

@@ -77,7 +77,8 @@ class Processor:
             if self._deadline(held) > now:
                 continue
             try:
-                after = self._merged(key, held, held.by_connector, state.next_version(), now)
+                doubted = held.is_published and held.version < state.first_version
+                after = self._merged(key, held, held.by_connector, state.next_version(), now, doubted=doubted)
             except MergeError as error:
                 # What remains is larger than what was there: the entity keeps its last good state.
                 log.error("processor.entity_too_large", entity_ref=parse_entity_key(key)[1], reason=str(error))  # noqa: TRY400
@@ -102,9 +103,10 @@ class Processor:
                 records[record.connector] = record
                 won += 1
         if won:
+            doubted = self._doubts(held, pending, state)
             try:
-                after = self._renewed(held, records, state, now) or self._merged(
-                    key, held, records, state.next_version(), now
+                after = (None if doubted else self._renewed(held, records, state, now)) or self._merged(
+                    key, held, records, state.next_version(), now, doubted=doubted
                 )
             except MergeError as error:
                 self._split(key, raw, pending, state, now, tally=tally, error=error)
@@ -132,6 +134,21 @@ class Processor:
             self._apply(key, raw, [entry], state, now, tally=tally)
             raw = next((write.value for write in reversed(tally.written.state) if write.key == key), raw)
 
+    def _doubts(self, held: Records, pending: list[Pending], state: PartitionState) -> bool:
+        """Whether something else than what is held may have been published last.
+
+        An owner that ended between output and state leaves outputs without state. Its changes come again, but not in
+        the same runs: the merge may now equal what is held, and what was published must still be replaced.
+        """
+        if not state.is_replaying:
+            return False
+        if held.is_published:
+            return held.version < state.first_version
+        return any(
+            not entry.record.is_delete and self._policy.of(entry.record.connector).asserts_existence
+            for entry in pending
+        )
+
     def _renewed(self, held: Records, records: Mapping[str, Record], state: PartitionState, now: int) -> _Next | None:
         """Return the renewed state when nothing but lives changed; None when a merge is needed."""
         if records.keys() != held.by_connector.keys() or self._deadline(held) <= now:
@@ -151,7 +168,9 @@ class Processor:
             and band(after, self._policy, now) is band(before, self._policy, now) is not Band.DEAD
         )
 
-    def _merged(self, key: bytes, held: Records, records: Mapping[str, Record], version: int, now: int) -> _Next:
+    def _merged(
+        self, key: bytes, held: Records, records: Mapping[str, Record], version: int, now: int, *, doubted: bool
+    ) -> _Next:
         kept = {name: record for name, record in records.items() if forgotten_at(record, self._policy) > now}
         entity = merge(kept.values(), self._policy, now=now)
         after = Records(
@@ -163,15 +182,15 @@ class Processor:
         )
         value = _fitting(after) if kept else None
         if entity is None:
-            if not held.is_published:
+            if not (held.is_published or doubted):
                 return _Next(after, value)
             return _Next(after, value, self._vanished(key, held, after, records), "deleted")
-        if held.content_hash == after.content_hash and held.view_hash == after.view_hash:
+        if held.content_hash == after.content_hash and held.view_hash == after.view_hash and not doubted:
             return _Next(after, value)
-        output = self._published(key, held, after, entity)
+        output = self._published(key, held, after, entity, doubted=doubted)
         return _Next(after, value, output, "updated" if held.is_published else "created")
 
-    def _published(self, key: bytes, held: Records, after: Records, entity: Entity) -> Output:
+    def _published(self, key: bytes, held: Records, after: Records, entity: Entity, *, doubted: bool) -> Output:
         tenant, ref = parse_entity_key(key)
         merged = MergedEntity(
             tenant=tenant,
@@ -182,7 +201,7 @@ class Processor:
             service=entity.service,
             provenance=entity.provenance,
             change="updated" if held.is_published else "created",
-            changed=self._changed(key, held, entity) if held.is_published else [""],
+            changed=self._changed(key, held, entity) if held.is_published and not doubted else [""],
             stale=list(entity.stale),
             merged_at=after.merged_at,
         )
@@ -218,7 +237,7 @@ class Processor:
             entity_ref=ref,
             version=after.version,
             merged_at=after.merged_at,
-            reason="deleted" if any(records[name].is_delete for name in asserting) else "expired",
+            reason="deleted" if any(records[name].is_delete for name in asserting or records) else "expired",
         )
         return Output(key, None, vanished.headers())
 

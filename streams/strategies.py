@@ -126,7 +126,8 @@ def _sorted(elements: dict[str, Any], winners: list[str]) -> Outcome | None:
 def _text_key(element: Any) -> str | None:
     if type(element) is str:
         return element or None
-    return None if element is None else canonical_json(element).decode()
+    # No text holds U+0000: an object is never taken for the text that looks like it.
+    return None if element is None else canonical_json(element).decode() + "\0"
 
 
 def _url_key(element: Any) -> str | None:

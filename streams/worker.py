@@ -18,6 +18,8 @@ from streams.processor import Processor
 
 log = structlog.get_logger(__name__)
 
+LOOK_SECONDS: Final = 0.2
+"""Faust's services do not say that they crashed: somebody has to look."""
 SESSION_TIMEOUT: Final = 10.0
 HEARTBEAT_INTERVAL: Final = 2.0
 PRODUCE_TIMEOUT: Final = 60.0
@@ -58,14 +60,16 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until *stop* is set. Raises what ended the worker otherwise."""
+        stopping = asyncio.ensure_future(stop.wait())
         await self.engine.start()
         log.info("processor.started", sources=sorted(self._settings.sources))
         try:
-            while not stop.is_set():
+            while not stopping.done():
                 if self.engine.crashed:
                     raise _reason(self.engine.crash_reason)
-                await asyncio.wait([asyncio.ensure_future(stop.wait())], timeout=0.5)
+                await asyncio.wait([stopping], timeout=LOOK_SECONDS)
         finally:
+            stopping.cancel()
             if not self.engine.crashed:
                 await self.engine.drain()
                 await self.engine.stop()

@@ -16,6 +16,8 @@ from psycopg import conninfo, sql
 
 from mainstem.embedded import EmbeddedKafka, EmbeddedPostgres, default_cache_dir
 
+EXCUSES = ("are not on this machine", "is not part of this checkout", "only Linux has a death signal")
+
 
 @pytest.fixture(scope="session")
 def short_dir() -> Iterator[Path]:
@@ -58,3 +60,15 @@ def database(postgres: str) -> Iterator[str]:
     yield conninfo.make_conninfo(postgres, dbname=name)
     with psycopg.connect(postgres, autocommit=True) as admin:
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skip is a failure, but for what the kind of machine or an absent folder of foreign data excludes."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("CI") or reporter is None:
+        return
+    for report in reporter.stats.get("skipped", ()):
+        reason = str(report.longrepr[2])
+        if not any(excuse in reason for excuse in EXCUSES):
+            reporter.write_line(f"\nskipped in CI: {report.nodeid}: {reason}", red=True)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED

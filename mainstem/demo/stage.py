@@ -25,7 +25,7 @@ from sources.publisher import Publisher, draft
 
 START_SECONDS: Final = 600.0
 """The first start downloads Kafka."""
-TTL_SECONDS: Final = 20
+TTL_SECONDS: Final = 15
 """How long the word of the incident tool holds."""
 
 _LOOK_SECONDS: Final = 0.1
@@ -147,18 +147,20 @@ def prepared(data_dir: Path | None) -> Iterator[Path]:
     chosen = Path(tempfile.mkdtemp(prefix="mainstem-demo-")) if data_dir is None else data_dir.absolute()
     _clear(chosen)
     (chosen / "logs").mkdir()
-    is_over = False
+    is_failed = True
     try:
         with (chosen / "logs" / "up.log").open("w", encoding="utf-8") as stream:
             log.configure(stream=stream, json=True)
             yield chosen
-        is_over = True
-    except Interrupted:
-        is_over = True
+        is_failed = False
+    except (Interrupted, ConfigError):
+        is_failed = False
         raise
     finally:
         log.configure()
-        if data_dir is None and is_over:
+        if is_failed:
+            log.warn(f"the logs of what failed are in {chosen / 'logs'}")
+        elif data_dir is None:
             shutil.rmtree(chosen)
 
 

@@ -1,8 +1,10 @@
 """The role `processor`: one worker of the group, on every changes topic that exists."""
 
 import asyncio
+import hashlib
 import re
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +18,7 @@ from mainstem.roles.health import Progress
 from mainstem.roles.role import RESTART_CODE, RoleOptions, present, stop_on_signals
 from schemas.errors import ConfigError, MainstemError, TopicMismatchError
 from schemas.metrics import ProcessorMetrics
-from schemas.topics import Topics
+from schemas.topics import Topics, require
 from streams.worker import SESSION_TIMEOUT, Worker, WorkerSettings
 
 log = structlog.get_logger(__name__)
@@ -40,7 +42,8 @@ def run(installation: Installation, instance: str, options: RoleOptions) -> None
     directory = installation.data_dir / "processor" / instance
     with DataDirLock(directory):
         sources = _trusted_sources(cluster, installation)
-        member = f"{topics.processor_group}-{instance}"
+        # A static member that comes back in time is given what it had, whatever it subscribes to now.
+        member = f"{topics.processor_group}-{instance}-{_fingerprint(sources)}"
         _outwait_predecessor(cluster, topics, directory, member)
         settings = WorkerSettings(
             bootstrap_servers=installation.bootstrap_servers,
@@ -88,29 +91,36 @@ async def _watch(cluster: Cluster, settings: WorkerSettings, stop: asyncio.Event
         await asyncio.sleep(LOOK_SECONDS)
         try:
             found = await asyncio.to_thread(cluster.changes_topics, settings.topics)
-            new = found - settings.sources - ignored
-            for topic in new:
-                await asyncio.to_thread(_require_one, cluster, settings.topics, topic)
-        except TopicMismatchError as error:
-            # Ending on it would stop all other connectors too: the next start will refuse, this one goes on.
-            log.error("processor.new_topic_unusable", reason=str(error))  # noqa: TRY400
-            ignored |= new
-            continue
+            unknown = found - settings.sources - ignored
+            new = await asyncio.to_thread(_usable, cluster, settings.topics, unknown)
         except MainstemError as error:
             log.warning("processor.topics_not_listed", reason=str(error))
             continue
+        ignored |= unknown - new
         if new:
             stop.set()
             raise TopicsChanged(f"new changes topics: {', '.join(sorted(new))}; the worker starts again to read them")
 
 
 def _trusted_sources(cluster: Cluster, installation: Installation) -> set[str]:
+    """Return the changes topics to read. Raises TopicMismatchError where one that is configured cannot be used."""
     topics = installation.topics
     cluster.require(topics.definitions(installation.connector_ids))
-    sources = cluster.changes_topics(topics)
-    cluster.require(topics.changes_definition(topics.connector_of(name) or "") for name in sources)
-    return sources
+    return _usable(cluster, topics, cluster.changes_topics(topics))
 
 
-def _require_one(cluster: Cluster, topics: Topics, name: str) -> None:
-    cluster.require([topics.changes_definition(topics.connector_of(name) or "")])
+def _usable(cluster: Cluster, topics: Topics, names: Collection[str]) -> set[str]:
+    """Return those of *names* that can be read. Another is told and left alone: it must not stop all connectors."""
+    found, usable = cluster.existing(names), set()
+    for name in sorted(names):
+        try:
+            require(topics.changes_definition(topics.connector_of(name) or ""), found.get(name))
+        except TopicMismatchError as error:
+            log.error("processor.topic_unusable", topic=name, reason=str(error))  # noqa: TRY400
+        else:
+            usable.add(name)
+    return usable
+
+
+def _fingerprint(sources: Collection[str]) -> str:
+    return hashlib.blake2b("\n".join(sorted(sources)).encode(), digest_size=4).hexdigest()

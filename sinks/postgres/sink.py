@@ -1,6 +1,7 @@
 """Merged entities and held records as rows, each version once, with the offsets in the same transaction."""
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -10,12 +11,13 @@ from psycopg.conninfo import conninfo_to_dict
 
 from schemas.database import refusal, where
 from schemas.errors import ConfigError, FencedError, MainstemError, Retriable, Skippable, UnavailableError
+from schemas.statements import statements
 from sinks.base import Delivery, Partition, Positions, Sink, SinkSettings
-from sinks.postgres.queries import queries
 from sinks.postgres.rows import Row, Rows
 
 log = structlog.get_logger(__name__)
 
+_QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
 _CONNECTION: Final[dict[str, Any]] = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
@@ -46,7 +48,7 @@ class PostgresSink(Sink):
 
     def stored_positions(self, partitions: Collection[Partition]) -> Positions:
         try:
-            cursor = self._connected().execute(queries()["read_positions"], {"sink": self.settings.name})
+            cursor = self._connected().execute(_QUERIES["read_positions"], {"sink": self.settings.name})
             stored = {(topic, partition): offset for topic, partition, offset in cursor}
         except psycopg.Error as error:
             raise self._classified(error) from error
@@ -62,7 +64,7 @@ class PostgresSink(Sink):
                 self._move(cursor, positions)
                 for name, values in rows.statements():
                     if values:
-                        cursor.executemany(queries()[name], values)
+                        cursor.executemany(_QUERIES[name], values)
                 # A commit whose answer is lost may have happened: the repeated batch then finds its own offsets.
                 for partition, offset in positions.items():
                     self._attempted.setdefault(partition, set()).add(offset)
@@ -95,7 +97,7 @@ class PostgresSink(Sink):
             ]
             if not moves:
                 continue
-            cursor.executemany(queries()[name], moves)
+            cursor.executemany(_QUERIES[name], moves)
             if cursor.rowcount != len(moves):
                 raise FencedError(
                     f"the offsets of the sink {self.settings.name} are not where this process left them:"

@@ -32,6 +32,10 @@ def _padded(size: int) -> bytes:
     return value.replace(b'""', b'"' + b"x" * (size - len(value)) + b'"')
 
 
+def _labels(count: int) -> dict[str, int]:
+    return {str(number): 0 for number in range(count)}
+
+
 BAD = {
     "not UTF-8": (b'{"entity": "\xff\xfe"}', "decode", "DecodeError"),
     "no JSON": (b"{kan4rie", "decode", "DecodeError"),
@@ -52,7 +56,12 @@ BAD = {
     "a name that is no text": (_text(_component(7)), "validate", "ValidationError"),
     "no entity": (b'{"kan4rie": 1}', "validate", "ValidationError"),
     "an unknown root field": (
-        _text({"entity": {**_component("root")["entity"], CANARY: 1}}), "validate", "ValidationError"
+        _text({"entity": {**_component("root")["entity"], "more": CANARY}}), "validate", "ValidationError"
+    ),
+    "faults beyond number": (
+        _text({"entity": {**_component("many")["entity"], "metadata": {"name": "many", "labels": _labels(80_000)}}}),
+        "validate",
+        "ValidationError",
     ),
     "another op": (_text(_component("op", op="kan4rie")), "validate", "ValidationError"),
     "another tenant": (_text(_component("tenant", tenant="kan4rie")), "validate", "ValidationError"),
@@ -157,7 +166,7 @@ def test_a_file_that_cannot_be_read_is_told_with_its_line_and_the_rest_is_publis
     (complete,) = installation.events("connector.run_completed")
     assert told.keys() == {"broken.yaml:6", "broken.yaml:16"}
     assert "cannot be read" in told["broken.yaml:6"]
-    assert told["broken.yaml:16"] == "/entity/spec/owner: must be there"
+    assert told["broken.yaml:16"] == "/entity/spec/owner: is required"
     assert CANARY not in str(told)
     assert (complete["connector"], complete["published"], complete["refused"]) == ("yard", 4, 2)
     assert "component:default/yard-five" not in installation.entities()

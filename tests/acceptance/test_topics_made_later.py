@@ -40,13 +40,13 @@ def test_a_topic_made_later_is_read_within_a_minute(up):
 
 def test_a_badly_partitioned_topic_does_not_stop_the_others(up):
     _create(up, "bad-one", 3)
-    eventually(lambda: up.events("processor.new_topic_unusable"), 60, up.tail)
+    eventually(lambda: up.events("processor.topic_unusable"), 60, up.tail)
     assert up.entity(_publish(up, "early", "despite-one"))["deleted_at"] is None
 
 
 def test_a_topic_made_after_a_badly_partitioned_one_is_read_too(up):
     _create(up, "bad-two", 3)
-    eventually(lambda: "changes.bad-two" in str(up.events("processor.new_topic_unusable")), 60, up.tail)
+    eventually(lambda: "changes.bad-two" in str(up.events("processor.topic_unusable")), 60, up.tail)
     assert up.run("topics", "create", "--connector", "later-still").returncode == 0
     assert up.entity(_publish(up, "later-still", "despite-both"), seconds=90)["deleted_at"] is None
     assert up.entity(_publish(up, "early", "goes-on"))["deleted_at"] is None
@@ -57,6 +57,12 @@ def test_publish_to_a_badly_partitioned_topic_says_so(up):
     ended = up.run("publish", "--connector", "bad-three", "--delete", "component:default/any")
     assert ended.returncode == 1
     assert ended.stderr.startswith("mainstem: topic mainstem.changes.bad-three has 3 partitions, 4 are needed")
+
+
+def test_a_good_topic_beside_a_bad_one_is_not_overlooked(up):
+    _create(up, "bad-four", 3)
+    assert up.run("topics", "create", "--connector", "beside").returncode == 0
+    assert up.entity(_publish(up, "beside", "beside-it"), seconds=90)["deleted_at"] is None
 
 
 def _create(up, connector, partitions):

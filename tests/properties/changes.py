@@ -197,3 +197,24 @@ _OUTAGE = (
 )
 outages = st.dictionaries(st.sampled_from(CONNECTORS), _OUTAGE, max_size=3)
 moments = st.integers(0, 45).map(lambda n: EPOCH + n * 300_000)
+
+_DEPENDENCY = objects(
+    {"target": ("pay", "cart"), "type": (ABSENT, "runtime", "build"), "isCritical": (ABSENT, None, True, False, 1)}
+)
+dependants = st.lists(
+    st.builds(
+        lambda connector, found: Said(
+            connector,
+            EPOCH,
+            {
+                "entity": {"apiVersion": "v1", "kind": "Component", "metadata": {"name": "pay"}},
+                "service": {"dependencies": found},
+            },
+        ),
+        st.sampled_from(CONNECTORS),
+        st.lists(_DEPENDENCY, min_size=1, max_size=3) | st.none(),
+    ),
+    min_size=2,
+    max_size=5,
+)
+"""Changes of which each speaks of the same two dependencies: among all else they seldom meet."""

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracle import World, canonical, counting, entities, is_forgotten
-from tests.properties.changes import EPOCH, histories, moments, outages, worlds
+from tests.properties.changes import EPOCH, dependants, histories, moments, outages, worlds
 from tests.properties.harness import Installation, policy_of
 
 WEEK = 7 * 24 * 3600
@@ -70,6 +70,13 @@ def test_the_merge_alone_is_the_oracles_at_any_moment_and_with_any_outages(world
     installation.say(history)
     world = World(world.connectors, away)
     assert installation.merged(policy_of(world), now) == entities(history, world, now)
+
+
+@given(worlds, dependants)
+def test_dependencies_that_several_connectors_name_are_the_oracles(world, history):
+    installation = Installation(world, now=EPOCH)
+    installation.say(history)
+    assert installation.entities == entities(history, world, EPOCH)
 
 
 @given(worlds, deliveries())

@@ -167,7 +167,6 @@ def test_what_is_no_time_is_refused(value):
     assert faults({"entity": ENTITY, "observedAt": value}) == ["/observedAt"]
 
 
-@pytest.mark.xfail(strict=True, reason=r"_RFC3339's \d takes every digit of Unicode: it needs re.ASCII")
 @pytest.mark.parametrize("value", ["2026-05-04T03:02:\u0660\u0661Z", "2026-05-04T03:02:01.\u0665Z"])
 def test_digits_of_other_scripts_are_no_time(value):
     assert faults({"entity": ENTITY, "observedAt": value}) == ["/observedAt"]

@@ -10,7 +10,6 @@ from schemas.errors import DecodeError
 from schemas.records import NEVER, Record, Records
 from sinks.base import Delivery
 from sinks.entities import read_entity
-from sinks.postgres.queries import queries
 from sinks.postgres.rows import Rows, timestamp
 
 KEY = b"component:default/pay"
@@ -138,7 +137,3 @@ def test_content_that_is_no_json_is_refused():
     broken = records(1, git=None).replace(b'{"metadata":{}}', b'{"metadata":{]}')
     with pytest.raises(DecodeError):
         Rows().add_records(delivery(broken))
-
-
-def test_each_statement_is_found_by_its_name():
-    assert {"read_positions", "upsert_entity", "upsert_record"} <= set(queries())

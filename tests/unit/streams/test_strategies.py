@@ -7,16 +7,14 @@ from streams.strategies import (
     coupled,
     first,
     first_by_key,
-    union_by,
+    union_by_url,
     union_of_dependencies,
     union_of_texts,
 )
 
 
 def test_without_any_claim_there_is_no_outcome():
-    outcomes = [
-        strategy([]) for strategy in (first, union_of_texts, union_of_dependencies, lambda of: union_by(of, "url"))
-    ]
+    outcomes = [strategy([]) for strategy in (first, union_of_texts, union_of_dependencies, union_by_url)]
     assert outcomes == [None] * 4
 
 
