@@ -3,7 +3,6 @@
 import base64
 import binascii
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -11,6 +10,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from psycopg.rows import dict_row
 
+from mainstem.api import shapes
 from mainstem.api.fields import narrowed
 from mainstem.api.problems import Problem
 from schemas.refs import DEFAULT_NAMESPACE, DEFAULT_TENANT, EntityRef
@@ -51,7 +51,7 @@ async def list_entities(
     }
     rows = await _rows(request, "list_entities", parameters)
     more = len(rows) > limit
-    items = [narrowed(_shape(row), fields) for row in rows[:limit]]
+    items = [narrowed(shapes.entity(row), fields) for row in rows[:limit]]
     next_cursor = _cursor(rows[limit - 1]["entity_ref"]) if more else None
     return JSONResponse({"items": items, "next_cursor": next_cursor})
 
@@ -68,7 +68,7 @@ async def get_entity(
     etag = f'"{rows[0]["version"]}"'
     if if_none_match is not None and etag in {each.strip() for each in if_none_match.split(",")} | {if_none_match}:
         return Response(status_code=304, headers={"ETag": etag})
-    return JSONResponse(narrowed(_shape(rows[0]), fields), headers={"ETag": etag})
+    return JSONResponse(narrowed(shapes.entity(rows[0]), fields), headers={"ETag": etag})
 
 
 def parse_ref(text: str) -> EntityRef:
@@ -81,11 +81,6 @@ def parse_ref(text: str) -> EntityRef:
         raise Problem(400, "Malformed reference", str(error), position=position) from None
 
 
-def timestamp(moment: datetime) -> str:
-    """Return RFC 3339 with milliseconds and Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 async def _rows(request: Request, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     async with request.app.state.pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_QUERIES[query], parameters)
@@ -93,15 +88,11 @@ async def _rows(request: Request, query: str, parameters: dict[str, Any]) -> lis
         return rows
 
 
-def _shape(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "merged_at": timestamp(row["merged_at"])}
-
-
 def _after(cursor: str | None) -> str:
     if cursor is None:
         return ""
     try:
-        return base64.urlsafe_b64decode(cursor.encode()).decode()
+        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError):
         raise Problem(400, "Bad request", "cursor is none that a list gave") from None
 

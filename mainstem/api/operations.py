@@ -30,7 +30,7 @@ async def livez() -> dict[str, str]:
 async def readyz(request: Request) -> Response:
     """Ready while the tables can be read."""
     try:
-        async with request.app.state.pool.connection() as connection:
+        async with request.app.state.pool.connection(timeout=_ANSWER_SECONDS) as connection:
             await connection.execute("SELECT 1 FROM entities LIMIT 1")
     except Exception as error:  # noqa: BLE001 - whatever it is, the answer is that we are not ready
         return JSONResponse({"status": "not ready", "reason": type(error).__name__}, 503)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mainstem.api
+from mainstem.api import shapes
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, group, opened
 from mainstem.installation import DEFAULT_DATA_DIR
 from schemas.database import where
@@ -124,7 +125,7 @@ def _rows(dsn: str, query: str, parameters: dict[str, Any]) -> Iterator[dict[str
 
 
 def _json(row: dict[str, Any]) -> str:
-    return orjson.dumps(row, option=orjson.OPT_UTC_Z).decode()
+    return orjson.dumps(shapes.entity(row)).decode()
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,8 @@ import orjson
 
 from mainstem.configuration.loading import DEFAULT_FILE
 from mainstem.demo import voices
-from mainstem.demo.stage import TTL_SECONDS, Stage
+from mainstem.demo.place import TTL_SECONDS
+from mainstem.demo.stage import Stage
 from mainstem.demo.voices import INCIDENT_TOOL, TEAM
 
 _FOLDER: Final = "try"

@@ -11,8 +11,9 @@ from mainstem.commands.progress import DownloadBar
 from mainstem.demo.catalogue import SAMPLE, Catalogue, read_catalogue
 from mainstem.demo.encore import next_commands
 from mainstem.demo.evidence import Evidence
+from mainstem.demo.place import Interrupted, forget_settings, prepared
 from mainstem.demo.screen import Screen
-from mainstem.demo.stage import Interrupted, Stage, forget_settings, prepared
+from mainstem.demo.stage import Stage
 from mainstem.demo.story import Story
 from schemas.errors import ConfigError
 

@@ -8,8 +8,9 @@ from mainstem.demo.catalogue import Catalogue
 from mainstem.demo.checks import PATIENCE_SECONDS, Checks, Disproved
 from mainstem.demo.evidence import Evidence, api_status
 from mainstem.demo.hero import Hero
+from mainstem.demo.place import TTL_SECONDS
 from mainstem.demo.screen import Screen
-from mainstem.demo.stage import TTL_SECONDS, Stage
+from mainstem.demo.stage import Stage
 from mainstem.demo.voices import GIT, INCIDENT_TOOL, TEAM
 from schemas.canonical import canonical_json, content_hash
 

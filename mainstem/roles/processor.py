@@ -36,6 +36,8 @@ class TopicsChanged(MainstemError):  # noqa: N818 - no fault: the worker ends so
 
 def run(installation: Installation, instance: str, options: RoleOptions) -> None:
     """Run one worker until a signal. *instance* names its directory, apart from those of other workers."""
+    if installation.config.kafka.security_protocol != "PLAINTEXT":
+        raise ConfigError("kafka.security_protocol: the processor of this version speaks PLAINTEXT alone")
     if not _INSTANCE.fullmatch(instance):
         raise ConfigError("--instance: 1 to 63 letters, digits, '-' and '_'")
     cluster, topics = installation.cluster, installation.topics

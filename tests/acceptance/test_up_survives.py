@@ -13,7 +13,6 @@ import pytest
 
 from tests.acceptance.faults import Ledger, configured, draw, lags
 from tests.acceptance.running import Up, eventually
-from tests.integration.kill.changes import CONNECTORS
 from tests.integration.kill.kafka_io import Publisher
 
 RATE = 120.0

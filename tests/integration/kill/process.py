@@ -70,9 +70,13 @@ class WorkerProcess:
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGUSR1)  # it says where its threads are
+            time.sleep(1)
+            code = None
         finally:
             self.kill()
-        assert code == 0, self.output()[-3000:]
+        assert code == 0, f"stopped with {code}:\n{self.output()[-6000:]}"
         counted = self._last_words()
         del counted["ended"]
         return counted

@@ -7,6 +7,7 @@ Ends with 0 on SIGTERM, with 1 otherwise. Its last line is a JSON object: why it
 """
 
 import asyncio
+import faulthandler
 import json
 import os
 import signal
@@ -30,6 +31,7 @@ async def work(worker: Worker) -> None:
 
 
 def main() -> int:
+    faulthandler.register(signal.SIGUSR1)
     given = json.loads(sys.argv[1])
     log.configure(json=True, level=20)
     topics = Topics(prefix=given["prefix"], partitions=given["partitions"], replication_factor=1)

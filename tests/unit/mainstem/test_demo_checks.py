@@ -4,7 +4,7 @@ import pytest
 
 from mainstem.demo.checks import differences
 from mainstem.demo.claims import expected_fields, found_fields
-from mainstem.demo.stage import prepared
+from mainstem.demo.place import prepared
 from mainstem.demo.voices import GIT, INCIDENT_TOOL, TEAM
 from schemas.errors import ConfigError
 

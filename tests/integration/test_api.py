@@ -1,0 +1,157 @@
+"""The HTTP API over a real database."""
+
+import socket
+import threading
+from contextlib import contextmanager
+
+import httpx2
+import orjson
+import psycopg
+import pytest
+import uvicorn
+from pydantic import SecretStr
+
+from mainstem.api.app import Settings, make_app
+from schemas.database import migrate
+
+INSERT = """
+INSERT INTO entities (tenant, entity_ref, kind, namespace, name, entity, service, provenance, version, content_hash,
+                      merged_at, deleted_at)
+VALUES ('default', %s, %s, 'default', %s, %s, %s, '{}', %s, 'h', '2026-05-01T10:00:00.123Z', %s)
+"""
+
+
+@contextmanager
+def serving(**settings):
+    sock = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(make_app(Settings(**settings)), log_config=None))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    try:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{sock.getsockname()[1]}", timeout=20) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+        sock.close()
+
+
+def put(dsn, ref, *, version=1, owner="team-pay", tags=(), deleted=None, service=None):
+    kind, _, rest = ref.partition(":")
+    name = rest.rpartition("/")[2]
+    entity = {"kind": kind.title(), "metadata": {"name": name, "tags": list(tags)}, "spec": {"owner": owner}}
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            INSERT,
+            (ref, kind, name, orjson.dumps(entity).decode(), orjson.dumps(service or {}).decode(), version, deleted),
+        )
+
+
+@pytest.fixture
+def api(database):
+    migrate(database)
+    with serving(dsn=database) as client:
+        yield client, database
+
+
+def test_an_entity_is_found_by_its_reference_in_any_case(api):
+    client, dsn = api
+    put(dsn, "component:default/pay", version=7)
+    answer = client.get("/v1/entities/Component%3APay")
+    assert answer.json() == {
+        "entity_ref": "component:default/pay",
+        "entity": {"kind": "Component", "metadata": {"name": "pay", "tags": []}, "spec": {"owner": "team-pay"}},
+        "service": {},
+        "provenance": {},
+        "version": 7,
+        "content_hash": "h",
+        "merged_at": "2026-05-01T10:00:00.123Z",
+        "stale": [],
+    }
+
+
+def test_an_entity_that_did_not_change_is_not_sent_again(api):
+    client, dsn = api
+    put(dsn, "component:default/pay")
+    etag = client.get("/v1/entities/component:default/pay").headers["etag"]
+    answer = client.get("/v1/entities/component:default/pay", headers={"If-None-Match": etag})
+    assert (answer.status_code, answer.content) == (304, b"")
+
+
+def test_a_vanished_entity_is_not_found(api):
+    client, dsn = api
+    put(dsn, "component:default/pay", deleted="2026-05-02T10:00:00Z")
+    answer = client.get("/v1/entities/component:default/pay")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert client.get("/v1/entities").json()["items"] == []
+
+
+@pytest.mark.parametrize(("ref", "position"), [("component:de fault/pay", 12), ("pay", 3), ("a:b:c", 5)])
+def test_a_malformed_reference_is_refused_with_its_position(api, ref, position):
+    answer = api[0].get(f"/v1/entities/{ref}")
+    assert (400, position) == (answer.status_code, answer.json()["position"])
+
+
+def test_a_list_is_read_page_by_page_each_item_once(api):
+    client, dsn = api
+    for number in range(7):
+        put(dsn, f"component:default/c{number}")
+    found, cursor = [], None
+    while True:
+        page = client.get("/v1/entities", params={"limit": 3, **({"cursor": cursor} if cursor else {})}).json()
+        found += [item["entity_ref"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert [f"component:default/c{number}" for number in range(7)] == found
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("kind=api", ["orders"]),
+        ("kind=api&kind=Component", ["ledger", "orders", "pay-api"]),
+        ("owner=team-pay", ["orders", "pay-api"]),
+        ("owner=group:default/team-pay", ["orders", "pay-api"]),
+        ("tag=java", ["ledger"]),
+        ("tier=tier1", ["pay-api"]),
+        ("q=pay", ["orders", "pay-api"]),
+        ("q=pay-api tier", []),
+        ("q=books", ["ledger"]),
+    ],
+)
+def test_a_list_is_narrowed_by_filters(api, query, names):
+    client, dsn = api
+    put(dsn, "component:default/pay-api", service={"tier": "tier1"})
+    put(dsn, "component:default/ledger", owner="team-books", tags=["java"])
+    put(dsn, "api:default/orders", owner="Group:default/Team-Pay")
+    items = client.get(f"/v1/entities?{query}").json()["items"]
+    assert names == sorted(item["entity"]["metadata"]["name"] for item in items)
+
+
+def test_fields_narrow_an_answer(api):
+    client, dsn = api
+    put(dsn, "component:default/pay")
+    answer = client.get("/v1/entities/component:pay?fields=version,entity.spec.owner,entity.nothing")
+    assert answer.json() == {"version": 1, "entity": {"spec": {"owner": "team-pay"}}}
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=%25"])
+def test_a_bad_parameter_is_a_problem(api, query):
+    answer = api[0].get(f"/v1/entities?{query}")
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+
+
+def test_without_the_token_nothing_but_health_and_metrics_is_told(database):
+    migrate(database)
+    with serving(dsn=database, token=SecretStr("s3cret")) as client:
+        codes = [client.get(path).status_code for path in ("/v1/entities", "/livez", "/readyz", "/metrics")]
+        known = client.get("/v1/entities", headers={"Authorization": "Bearer s3cret"}).status_code
+    assert (codes, known) == ([401, 200, 200, 200], 200)
+
+
+def test_a_database_that_is_away_is_told_and_not_called_ready(tmp_path):
+    with serving(dsn=f"host={tmp_path} dbname=nowhere") as client:
+        answers = [client.get(path) for path in ("/livez", "/readyz", "/v1/entities")]
+    assert [answer.status_code for answer in answers] == [200, 503, 503]
+    assert answers[2].headers["retry-after"] == "5"
