@@ -32,7 +32,7 @@ def begin(partition: Partition, stored: int | None, *, low: int, high: int) -> S
         topic, number = partition
         raise TopicMismatchError(
             f"this sink has read {topic} partition {number} up to offset {stored}, but it ends at {high}:"
-            " the topic was replaced or lost records; once you know why, delete the sink's offsets: it reads all from the start"
+            " the topic was replaced or lost records; delete the sink's offsets, and it reads all from the start"
         )
     return Start(offset=max(stored, low), missed=max(0, low - stored))
 

@@ -16,7 +16,7 @@ import mainstem.api
 from mainstem.api import shapes
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, group, opened
 from mainstem.installation import DEFAULT_DATA_DIR
-from schemas.database import where
+from schemas.database import refusal, where
 from schemas.errors import ConfigError, MainstemError, UnavailableError
 from schemas.refs import DEFAULT_TENANT, EntityRef
 from schemas.statements import statements
@@ -120,8 +120,10 @@ def _rows(dsn: str, query: str, parameters: dict[str, Any]) -> Iterator[dict[str
             yield from cursor.fetchall()
     except psycopg.errors.UndefinedTable:
         raise UnavailableError(f"{where(dsn)} holds no Mainstem tables; run `mainstem db migrate`") from None
-    except psycopg.OperationalError:
-        raise UnavailableError(f"{where(dsn)} does not answer: start it, or correct postgres.dsn") from None
+    except psycopg.OperationalError as error:
+        raise refusal(error, dsn) or UnavailableError(
+            f"{where(dsn)} does not answer: start it, or correct postgres.dsn"
+        ) from None
 
 
 def _json(row: dict[str, Any]) -> str:

@@ -14,9 +14,9 @@ from rich.progress import track
 
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
-from schemas.errors import ConfigError, Skippable
+from schemas.errors import ConfigError, Skippable, TopicMismatchError
 from schemas.refs import DEFAULT_TENANT
-from schemas.topics import CONNECTOR_ID
+from schemas.topics import CONNECTOR_ID, require
 from sources.documents import Document, read_documents
 from sources.publisher import Draft, Publisher, Receipt, draft
 
@@ -130,7 +130,10 @@ def _published(
     if not accepted:
         return
     topic = installation.topics.changes(connector)
-    installation.cluster.require([installation.topics.changes_definition(connector)])
+    found = installation.cluster.existing([topic]).get(topic)
+    if found is None:
+        raise TopicMismatchError(f"topic {topic} does not exist; run `mainstem topics create --connector {connector}`")
+    require(installation.topics.changes_definition(connector), found)
     publisher = Publisher(installation.client, topic)
     for batch in track(
         list(_batches(accepted)),

@@ -174,7 +174,7 @@ class Ledger:
         ]
 
     def events(self) -> list[str]:
-        """Repeats aside, a key's events rise in version, and tell each content that the entities topic had, in order."""
+        """Repeats aside, a key's events rise in version, and tell each content of the entities topic, in order."""
         wrong, told = [], dict[str, list[tuple[int, Any]]]()
         data_of: dict[str, bytes] = {}
         for message in self._up.read(self._up.topics.service_updated):

@@ -58,6 +58,11 @@ BAD = {
     "an unknown root field": (
         _text({"entity": {**_component("root")["entity"], "more": CANARY}}), "validate", "ValidationError"
     ),
+    "faults beyond all headers": (
+        _text(_component("many", service={"dependencies": [0] * 300_000})),
+        "validate",
+        "ValidationError",
+    ),
     "faults beyond number": (
         _text({"entity": {**_component("many")["entity"], "metadata": {"name": "many", "labels": _labels(80_000)}}}),
         "validate",
@@ -65,7 +70,9 @@ BAD = {
     ),
     "another op": (_text(_component("op", op="kan4rie")), "validate", "ValidationError"),
     "another tenant": (_text(_component("tenant", tenant="kan4rie")), "validate", "ValidationError"),
-    "another entityRef": (_text(_component("ref", entityRef="component:default/kan4rie")), "validate", "ValidationError"),
+    "another entityRef": (
+        _text(_component("ref", entityRef="component:default/kan4rie")), "validate", "ValidationError"
+    ),
     "a delete of nothing": (b'{"op": "delete"}', "validate", "ValidationError"),
     "a ttl of nothing": (_text(_component("ttl", ttlSeconds=0)), "validate", "ValidationError"),
     "a time that is none": (_text(_component("time", observedAt="kan4rie")), "validate", "ValidationError"),

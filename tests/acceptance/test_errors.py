@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -44,18 +45,35 @@ def _sentence(ended) -> str:
 # -- services that are not there, or do not let us in
 
 
-@pytest.mark.parametrize("command", ["topics check", "processor run", "connectors run", "up"])
-def test_no_broker(configured, installation, command):
+WITHOUT_A_BROKER = (
+    "topics check",
+    "processor run",
+    "connectors run",
+    "up",
+    "publish --connector any --delete component:default/any",
+)
+
+
+@pytest.fixture(scope="module")
+def without_a_broker(installation, tmp_path_factory):
+    """Return how each command ended, all run at once: each waits ten seconds for an answer."""
+    home = tmp_path_factory.mktemp("gone")
     config = {"kafka": {"bootstrap_servers": GONE}, "postgres": {"dsn": installation.facts["postgres"]}}
-    said = _sentence(configured(command, config))
+    file = write_config(home / "mainstem.yaml", config)
+
+    def call(place):
+        arguments = WITHOUT_A_BROKER[place].split()
+        return run(*arguments, "--config", str(file), "--data-dir", str(home / str(place)))
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(WITHOUT_A_BROKER, pool.map(call, range(len(WITHOUT_A_BROKER))), strict=True))
+
+
+@pytest.mark.parametrize("command", WITHOUT_A_BROKER)
+def test_no_broker(without_a_broker, command):
+    said = _sentence(without_a_broker[command])
     assert said.startswith(f"no Kafka answers at {GONE} (")
     assert said.endswith("start it, or correct kafka.bootstrap_servers")
-
-
-def test_publish_without_a_broker(configured):
-    config = {"kafka": {"bootstrap_servers": GONE}}
-    said = _sentence(configured("publish --connector any --delete component:default/any", config))
-    assert said.startswith(f"no Kafka answers at {GONE} (")
 
 
 @pytest.mark.parametrize("command", ["db check", "db migrate", "entities list"])
@@ -67,6 +85,7 @@ def test_no_database(configured, command):
 
 def test_a_sink_without_a_database(configured, installation):
     config = _external(installation, postgres={"dsn": f"postgresql://me:kan4rie@{GONE}/catalog"})
+    config["topics"]["prefix"] = "mainstem"
     said = _sentence(configured("sinks run postgres", config))
     assert said.startswith(f"database catalog on {GONE} cannot be reached")
 
@@ -151,18 +170,17 @@ def test_a_connector_that_is_not_configured(installation):
 # -- configuration
 
 
-@pytest.mark.parametrize("command", ["config check", "up", "topics check"])
-@pytest.mark.parametrize(
-    ("config", "words"),
-    [
-        ({"kafak": {}}, "kafak"),
-        ({"connectors": [{"connector_id": "override", "type": "external"}]}, "override"),
-    ],
-)
-def test_a_configuration_that_cannot_be_used(configured, tmp_path, command, config, words):
-    said = _sentence(configured(command, config))
-    assert said.startswith(str(tmp_path / "mainstem.yaml"))
-    assert words in said
+@pytest.mark.parametrize("command", ["config check", "up"])
+def test_an_unknown_key(configured, command):
+    said = _sentence(configured(command, {"kafak": {}}))
+    assert said == "mainstem.yaml: kafak: unknown key; did you mean kafka?"
+
+
+@pytest.mark.parametrize("command", ["config check", "topics check"])
+def test_a_reserved_id(configured, command):
+    said = _sentence(configured(command, {"connectors": [{"connector_id": "override", "type": "external"}]}))
+    assert said.startswith("mainstem.yaml: connectors[0].connector_id: this id is reserved (override and manual ")
+    assert said.endswith("choose another")
 
 
 @pytest.mark.parametrize("command", ["config check", "up", "connectors run"])
@@ -175,7 +193,7 @@ def test_a_type_that_is_not_installed(configured, command):
 
 def test_a_configuration_file_that_is_not_there():
     said = _sentence(run("config", "check", "--config", "/nowhere/mainstem.yaml"))
-    assert "/nowhere/mainstem.yaml" in said
+    assert said == "mainstem.yaml: cannot be read (no such file or directory); check the path and its permissions"
 
 
 def test_an_unknown_variable(configured):

@@ -1,4 +1,4 @@
-"""Real catalogues through the real thing: what `publish` accepts and refuses, and what of it lies merged in Postgres."""
+"""Real catalogues through the real thing: what `publish` accepts and refuses, and what of it is merged in Postgres."""
 
 import json
 import os
@@ -173,7 +173,7 @@ def _apart() -> list[set[str]]:
         for folders, refs in groups:
             if not refs & names[folder]:
                 folders.add(folder)
-                refs |= names[folder]
+                refs.update(names[folder])
                 break
         else:
             groups.append(({folder}, set(names[folder])))

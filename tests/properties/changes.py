@@ -1,6 +1,11 @@
-"""Random changes of five connectors about few entities: small pools, so that they collide."""
+"""Random changes of five connectors about few entities: small pools, so that they collide.
 
+Each history has a theme, a few fields that all its records speak of: among forty fields two records seldom meet.
+"""
+
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -36,8 +41,8 @@ def objects(fields: dict) -> st.SearchStrategy:
 
 def maybe(strategy: st.SearchStrategy, *others) -> st.SearchStrategy:
     """Return *strategy* in most cases, else absent, null, an empty list, object or text, or *others*."""
-    rest = st.sampled_from((ABSENT, ABSENT, None, [], {}, "", *others))
-    return st.integers(0, 2).flatmap(lambda n: strategy if n else rest)
+    rest = st.sampled_from((ABSENT, None, None, [], {}, "", *others))
+    return st.integers(0, 3).flatmap(lambda n: strategy if n else rest)
 
 
 def lists(pool) -> st.SearchStrategy:
@@ -46,8 +51,8 @@ def lists(pool) -> st.SearchStrategy:
 
 def maybe_list(strategy: st.SearchStrategy) -> st.SearchStrategy:
     """Return lists of *strategy*, seldom absent, null or empty."""
-    others = st.sampled_from((ABSENT, None, []))
-    return st.integers(0, 3).flatmap(lambda n: lists(strategy) if n else others)
+    others = st.sampled_from((ABSENT, None, None, []))
+    return st.integers(0, 4).flatmap(lambda n: lists(strategy) if n else others)
 
 
 _ELEMENT = {"title": (ABSENT, None, "one", "two"), "type": (ABSENT, "x", "y")}
@@ -103,24 +108,53 @@ _SERVICE = {
     ),
     "runbooks": maybe_list(objects({"url": (*URLS, "not a url", "", None), "title": (ABSENT, "", "r", "s")})),
 }
-_NAMES = ("pay", "pay", "Pay", "PAY", "pay", "Pay", "cart")
-_NAMESPACES = (ABSENT, ABSENT, ABSENT, "default", "default", "team")
+_NAMES = ("pay", "Pay", "PAY", "pay", "Pay", "pay", "pay", "Pay", "cart")
+_NAMESPACES = (ABSENT,) * 5 + ("default",) * 3 + ("team",)
+
+EVERYTHING = ()
+_THEMES = (
+    EVERYTHING,
+    ("links", "tags", "runbooks"),
+    ("links", "runbooks"),
+    ("dependencies",),
+    ("dependencies", "runbooks", "owner", "tier"),
+    ("annotations",),
+    ("annotations", "labels"),
+    ("definition", "type"),
+    ("definition", "type", "owner", "extra"),
+    ("dependsOn", "dependencyOf", "providesApis", "consumesApis"),
+    ("children", "members", "memberOf", "profile", "type"),
+    ("title", "description", "owner", "type", "x-a/b~c", "tier", "onCall", "x/~", "ownerTeam"),
+)
+_KINDS = {
+    "definition": ("API", "API", "API", "Widget"),
+    "children": ("Group", "Group", "User"),
+    "dependsOn": ("Component", "Component", "Resource", "Widget"),
+}
+"""By the first field of a theme, the kinds that have it in their spec; the others have theirs in every kind."""
+
+Theme = tuple[str, ...]
 
 
-def entities(kinds: tuple[str, ...] = tuple(_SPECS)) -> st.SearchStrategy:
-    def of(kind: str) -> st.SearchStrategy:
-        return objects(
-            {
-                "apiVersion": ("backstage.io/v1alpha1", "backstage.io/v1beta1"),
-                "kind": (kind,),
-                "metadata": objects({"name": _NAMES, "namespace": _NAMESPACES, **_METADATA}),
-                "spec": maybe(objects(_SPECS[kind])),
-                "relations": (ABSENT, ABSENT, ABSENT, []),
-                "status": (ABSENT, ABSENT, ABSENT, {}),
-            }
-        )
+def _themed(fields: dict, theme: Theme) -> dict:
+    return {name: pool for name, pool in fields.items() if not theme or name in theme}
 
-    return st.sampled_from(kinds).flatmap(of)
+
+@cache
+def entities(kind: str, theme: Theme = EVERYTHING, names: Collection[str] = _NAMES) -> st.SearchStrategy:
+    spaces = _NAMESPACES if "cart" in names else _NAMESPACES[:-1]
+    metadata = {"name": names, "namespace": spaces, **_themed(_METADATA, theme)}
+    spec = objects(_themed(_SPECS[kind], theme))
+    return objects(
+        {
+            "apiVersion": ("backstage.io/v1alpha1", "backstage.io/v1beta1"),
+            "kind": (kind,),
+            "metadata": objects(metadata),
+            "spec": st.integers(0, 7).flatmap(lambda n: spec if n else st.sampled_from((ABSENT, None, {}))),
+            "relations": (ABSENT, ABSENT, ABSENT, []),
+            "status": (ABSENT, ABSENT, ABSENT, {}),
+        }
+    )
 
 
 def _moment(seconds: int, form: str):
@@ -143,42 +177,61 @@ _COMMON = {
     "observedAt": _OBSERVED,
     "version": (ABSENT,) * 6 + (None, 1, 2, 3),
     "generation": (ABSENT,) * 16 + (None, 0, 1, -1),
-    "ttlSeconds": (ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, None, 600, HOUR, 2 * HOUR),
+    "ttlSeconds": (ABSENT,) * 7 + (None, 600, HOUR, 2 * HOUR),
     "priority": (ABSENT, ABSENT, ABSENT, None, 0, 50, 100, -5),
     "id": (ABSENT, "trace"),
 }
 
 
-def upserts(kinds: tuple[str, ...] = tuple(_SPECS)) -> st.SearchStrategy:
-    service = st.integers(0, 3).flatmap(lambda n: objects(_SERVICE) if n else st.sampled_from((ABSENT, None)))
-    return objects({"op": (ABSENT, None, "upsert"), "entity": entities(kinds), "service": service, **_COMMON})
+@cache
+def upserts(kind: str, theme: Theme = EVERYTHING, names: Collection[str] = _NAMES) -> st.SearchStrategy:
+    facts = objects(_themed(_SERVICE, theme))
+    service = st.integers(0, 7).flatmap(lambda n: facts if n else st.sampled_from((ABSENT, None, {})))
+    entity = entities(kind, theme, names)
+    return objects({"op": (ABSENT, None, "upsert"), "entity": entity, "service": service, **_COMMON})
 
 
-def deletes(kinds: tuple[str, ...] = tuple(_SPECS)) -> st.SearchStrategy:
-    refs = [f"{kind}:{at}{name}" for kind in kinds for at in ("", "team/", "Default/") for name in ("pay", "Cart")]
-    return objects({"op": ("delete",), "entityRef": (*refs, *refs, *refs, "pay", ABSENT), **_COMMON})
+@cache
+def deletes(kind: str) -> st.SearchStrategy:
+    refs = [f"{kind}:{at}{name}" for at in ("", "", "", "Default/", "team/") for name in ("pay", "pay", "PAY", "Cart")]
+    return objects({"op": ("delete",), "entityRef": (*refs, *refs, "pay", ABSENT), **_COMMON})
 
 
-def said(connectors: tuple[str, ...] = CONNECTORS, kinds: tuple[str, ...] = tuple(_SPECS)) -> st.SearchStrategy:
-    document = st.integers(0, 7).flatmap(lambda n: upserts(kinds) if n else deletes(kinds))
-    timestamp = st.integers(0, 12).map(lambda n: EPOCH + n * 600_000)
-    return st.builds(Said, st.sampled_from(connectors), timestamp, document)
+_TIMESTAMPS = st.integers(0, 12).map(lambda n: EPOCH + n * 600_000)
 
 
-def histories(*, max_size: int = 12, kinds: int = 2) -> st.SearchStrategy:
-    """Return lists of changes about one or two kinds, so that most are about the same entities."""
-    chosen = st.lists(st.sampled_from(tuple(_SPECS)), min_size=1, max_size=kinds, unique=True).map(tuple)
-    return chosen.flatmap(
-        lambda some: st.sampled_from((1, 4, 8, max_size)).flatmap(
-            lambda size: st.lists(said(kinds=some), min_size=size, max_size=size)
-        )
+@cache
+def said(kind: str, theme: Theme = EVERYTHING) -> st.SearchStrategy:
+    """Return changes of any connector about any entity of *kind*; one in six is a delete."""
+    document = st.integers(0, 5).flatmap(lambda n: upserts(kind, theme) if n else deletes(kind))
+    return st.builds(Said, st.sampled_from(CONNECTORS), _TIMESTAMPS, document)
+
+
+@cache
+def _choruses(kind: str, theme: Theme) -> st.SearchStrategy:
+    """Return upserts of three to five connectors, or of one, about one and the same entity."""
+    upsert = upserts(kind, theme, ("pay", "Pay"))
+    voices = st.permutations(CONNECTORS).flatmap(
+        lambda names: st.sampled_from((1, 3, 4, 4, 5, 5)).map(lambda count: names[:count])
     )
+    return voices.flatmap(lambda names: st.tuples(*(st.builds(Said, st.just(one), _TIMESTAMPS, upsert) for one in names)))
+
+
+@st.composite
+def histories(draw, *, max_size: int = 5) -> list[Said]:
+    """Return what several connectors say about one entity, and up to *max_size* changes of any connector after it."""
+    theme = draw(st.sampled_from(_THEMES))
+    kinds = _KINDS.get(theme[0] if theme else "", tuple(_SPECS))
+    kind = draw(st.sampled_from(kinds))
+    chorus = draw(_choruses(kind, theme))
+    rest = draw(st.lists(said(kind, theme), max_size=max_size))
+    return [*chorus, *rest]
 
 
 _CONFIGURED = st.builds(
     Connector,
     priority=st.sampled_from((0, 50, 100)),
-    ttl=st.sampled_from((float("inf"), 600, 600, HOUR)),
+    ttl=st.sampled_from((float("inf"), float("inf"), 600, HOUR, 3 * HOUR)),
     grace=st.sampled_from((0, HOUR, 2 * HOUR, 3 * HOUR)),
     asserts_existence=st.sampled_from((True, True, False)),
 )
