@@ -56,11 +56,11 @@ def list_of(element: Rule, *, includes: bool = True) -> Rule:
     def check(value: Any, complete: bool) -> Faults:  # noqa: FBT001
         if not isinstance(value, list):
             return NONE if includes and is_include(value) else fault("must be a list")
-        found = NONE
+        found: list[tuple[str, str]] = []
         for index, item in enumerate(value):
             if (item is not None or complete) and (faults := element(item, complete)):
                 found += below(str(index), faults)
-        return found
+        return tuple(found)
 
     return check
 
@@ -78,7 +78,7 @@ def fields(
             return fault("must be an object")
         if includes and is_include(value):
             return NONE
-        found = NONE
+        found: list[tuple[str, str]] = []
         for name, field in value.items():
             rule = rules.get(name, others)
             if (
@@ -88,8 +88,8 @@ def fields(
             ):
                 found += below(name, faults)
         if complete:
-            found += tuple((pointer(name), "is required") for name in required if name not in value)
-        return found
+            found += [(pointer(name), "is required") for name in required if name not in value]
+        return tuple(found)
 
     return check
 
@@ -111,12 +111,12 @@ def map_of(accepts_key: Callable[[str], object], entry_rule: Rule) -> Rule:
     def check(value: Any, complete: bool) -> Faults:  # noqa: FBT001
         if not isinstance(value, dict):
             return fault("must be an object")
-        found = NONE
+        found: list[tuple[str, str]] = []
         for key, entry in value.items():
             if not accepts_key(key):
                 found += below(key, refused)
             if (entry is not None or complete) and (faults := entry_rule(entry, complete)):
                 found += below(key, faults)
-        return found
+        return tuple(found)
 
     return check

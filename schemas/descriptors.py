@@ -53,7 +53,7 @@ def faults(entity: Any, *, complete: bool) -> list[tuple[str, str]]:
     """
     if not isinstance(entity, dict):
         return [("/entity", "must be an object")]
-    found = NONE
+    found: list[tuple[str, str]] = []
     for name in entity:
         if name not in _ROOT:
             found += below(name, _FOREIGN)
@@ -62,7 +62,7 @@ def faults(entity: Any, *, complete: bool) -> list[tuple[str, str]]:
         found += below("metadata", within)
     if within := _spec_faults(entity, complete=complete):
         found += below("spec", within)
-    return list(below("entity", found)) if found else []
+    return list(below("entity", tuple(found)))
 
 
 def _kind_faults(entity: dict[str, Any], *, complete: bool) -> Faults:

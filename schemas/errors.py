@@ -15,7 +15,10 @@ MainstemError
 A message never holds the text of a payload: it may end in a log, a header or an answer.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_FAULTS_TOLD: Final = 20
+_POINTER_TOLD: Final = 200
 
 
 class MainstemError(Exception):
@@ -67,7 +70,11 @@ class ValidationError(Skippable):
     """
 
     def __init__(self, *faults: tuple[str, str]) -> None:
-        super().__init__("; ".join(f"{pointer or '/'}: {sentence}" for pointer, sentence in faults))
+        # The text becomes a header: a change of many faults, or of long keys, would exceed what a broker takes.
+        told = [f"{_shortened(pointer) or '/'}: {sentence}" for pointer, sentence in faults[:_FAULTS_TOLD]]
+        if len(faults) > _FAULTS_TOLD:
+            told.append(f"and {len(faults) - _FAULTS_TOLD} more faults")
+        super().__init__("; ".join(told))
         self.faults = faults
 
 
@@ -75,3 +82,7 @@ class MergeError(Skippable):
     """The merged entity, or what is held about it, would exceed its size."""
 
     stage: ClassVar[str] = "merge"
+
+
+def _shortened(pointer: str) -> str:
+    return pointer if len(pointer) <= _POINTER_TOLD else f"{pointer[:_POINTER_TOLD]}…"

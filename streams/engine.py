@@ -13,12 +13,13 @@ from typing import Any, Final, Protocol
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 from faust.serializers.codecs import Codec
 from faust.types.tuples import TP
 
 from schemas.metrics import ProcessorMetrics
 from streams.lease import Lease
-from streams.table import EPOCH_KEY, VERSION_BITS, VERSION_HEADER, RunTable, StateWrite
+from streams.table import EPOCH_KEY, RELEASED, VERSION_BITS, VERSION_HEADER, RunTable, StateWrite
 from streams.transport import Output, Position, Run, RunTransport
 
 log = structlog.get_logger(__name__)
@@ -56,14 +57,16 @@ class Merging(Protocol):
 class PartitionState:
     """One partition of the table as a run sees it: states by key, and the next version."""
 
-    def __init__(self, table: RunTable, partition: int, version: int) -> None:
+    def __init__(self, table: RunTable, partition: int, version: int, *, is_doubtful: bool = False) -> None:
         self._table = table
         self.partition = partition
         self.version = version
         self.first_version = version
         """Lower ones are of earlier owners."""
+        self.is_doubtful = is_doubtful
+        """Whether the earlier owner ended in the middle: it may have published what it never wrote as state."""
         self.is_replaying = False
-        """Whether an earlier owner may have published changes that it never wrote as state."""
+        """Whether the run under way holds changes that a doubtful owner may have published."""
 
     def get(self, key: bytes) -> bytes | None:
         return self._table.get_bytes(self.partition, key)
@@ -139,6 +142,7 @@ class Engine(faust.App):
         while self._in_flight:
             await asyncio.wait(self._in_flight)
         if self._states:
+            await self._release()
             await self.consumer.commit()
 
     def _new_transport(self) -> RunTransport:
@@ -160,7 +164,7 @@ class Engine(faust.App):
             with self._flying(run):
                 async with self._merge_lock:
                     state = self._states[run.tp.partition]
-                    state.is_replaying = self.consumer.is_replaying(run)
+                    state.is_replaying = state.is_doubtful and self.consumer.is_replaying(run)
                     with self.metrics.merge_seconds.time():
                         written = self._merging.run(run, state, self._clock())
                     await self._write(run, run.tp.partition, written)
@@ -278,15 +282,21 @@ class Engine(faust.App):
 
         Whatever an earlier owner may still write has a lower version.
         """
-        producer, begun = await self.maybe_start_producer(), {}
+        begun = {}
         for partition in sorted(set(partitions)):
             highest = max(self._table.begin(partition, self._merging.inspect), self._versions.get(partition, 0))
+            was_released = self._table.is_released(partition)
             epoch = max(int(time.time()), (highest >> VERSION_BITS) + 1)
-            record = Output(EPOCH_KEY, b"%d" % epoch)
-            await asyncio.gather(*await producer.send_all(self._changelog, partition, [record]))
-            self._table.note_epoch(partition, epoch)
-            begun[partition] = PartitionState(self._table, partition, epoch << VERSION_BITS)
+            await self._write_epoch(partition, b"%d" % epoch)
+            begun[partition] = PartitionState(
+                self._table, partition, epoch << VERSION_BITS, is_doubtful=not was_released
+            )
         return begun
+
+    async def _write_epoch(self, partition: int, value: bytes) -> None:
+        producer = await self.maybe_start_producer()
+        await asyncio.gather(*await producer.send_all(self._changelog, partition, [Output(EPOCH_KEY, value)]))
+        self._table.note_epoch(partition, value)
 
     def own(self, begun: dict[int, PartitionState], assigned: Iterable[TP]) -> None:
         """The partitions that :meth:`begin` prepared are ours, and no revocation came in between."""
@@ -303,6 +313,7 @@ class Engine(faust.App):
         try:
             while self._in_flight:
                 await asyncio.wait(self._in_flight)
+            await self._release()
             # A commit under way may have read `done` before the last run ended.
             await self.consumer.maybe_wait_for_commit_to_finish()
             await self.consumer.commit()
@@ -311,6 +322,18 @@ class Engine(faust.App):
             self._versions.update({partition: state.version for partition, state in self._states.items()})
             self._states.clear()
             self._letting_go = False
+
+    async def _release(self) -> None:
+        """Tell the next owner that nothing of ours is published without being state. Unsaid, it doubts and repeats."""
+        if self.crashed:
+            return
+        for partition, state in self._states.items():
+            state.version = ((state.version >> VERSION_BITS) + 1) << VERSION_BITS
+            try:
+                await self._write_epoch(partition, b"%d" % (state.version >> VERSION_BITS) + RELEASED)
+            except KafkaError as error:
+                log.warning("processor.partition_not_released", partition=partition, reason=type(error).__name__)
+                return
 
 
 def _version_header(write: StateWrite) -> tuple[tuple[str, bytes], ...]:

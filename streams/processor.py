@@ -77,7 +77,7 @@ class Processor:
             if self._deadline(held) > now:
                 continue
             try:
-                doubted = held.is_published and held.version < state.first_version
+                doubted = state.is_doubtful and held.is_published and held.version < state.first_version
                 after = self._merged(key, held, held.by_connector, state.next_version(), now, doubted=doubted)
             except MergeError as error:
                 # What remains is larger than what was there: the entity keeps its last good state.
@@ -231,13 +231,15 @@ class Processor:
             for name, record in held.by_connector.items()
             if self._policy.of(name).asserts_existence and band(record, self._policy, after.merged_at) is not Band.DEAD
         ]
+        # Nothing is known of an entity that an earlier owner published and did not hold: its deletes ended it.
+        ended = asserting if held.is_published else records
         tenant, ref = parse_entity_key(key)
         vanished = Vanished(
             tenant=tenant,
             entity_ref=ref,
             version=after.version,
             merged_at=after.merged_at,
-            reason="deleted" if any(records[name].is_delete for name in asserting or records) else "expired",
+            reason="deleted" if any(records[name].is_delete for name in ended) else "expired",
         )
         return Output(key, None, vanished.headers())
 

@@ -15,7 +15,12 @@ from schemas.records import NEVER
 from schemas.topics import RESERVED_PREFIX
 
 EPOCH_KEY: Final = RESERVED_PREFIX + b"epoch"
-"""Reserved key of the changelog: the highest epoch that a worker took for the partition, as decimal text."""
+"""Reserved key of the changelog: the highest epoch taken for the partition, as decimal text.
+
+An owner takes one before its first run. One that lets go with nothing under way takes another and writes RELEASED
+behind it: all that was published of the partition is state as well.
+"""
+RELEASED: Final = b" released"
 VERSION_BITS: Final = 20
 """A version is `epoch << 20 | counter`; a full counter carries into the epoch."""
 VERSION_HEADER: Final = "version"
@@ -125,7 +130,7 @@ class RunTable(faust.Table):
         """
         self._forgotten = {held: version for held, version in self._forgotten.items() if held[0] != partition}
         db = self._db(partition)
-        highest = int(db.get(EPOCH_KEY) or 0) << VERSION_BITS
+        highest = _epoch_of(db.get(EPOCH_KEY)) << VERSION_BITS
         if partition in self._indexed:
             return highest
         db.delete_range(_DUE, _DUE + b"\xff" * _MOMENT.size)
@@ -140,15 +145,20 @@ class RunTable(faust.Table):
         self._indexed.add(partition)
         return highest
 
-    def note_epoch(self, partition: int, epoch: int) -> None:
-        """Keep the epoch that the broker has answered for."""
-        self._db(partition).put(EPOCH_KEY, b"%d" % epoch)
+    def is_released(self, partition: int) -> bool:
+        """Whether the last owner let go of the partition with nothing under way, or there was none."""
+        value = self._db(partition).get(EPOCH_KEY)
+        return value is None or bool(value.endswith(RELEASED))
+
+    def note_epoch(self, partition: int, value: bytes) -> None:
+        """Keep the value of EPOCH_KEY that the broker has answered for."""
+        self._db(partition).put(EPOCH_KEY, value)
 
     def _version_held(self, partition: int, key: bytes) -> int:
         value = self._db(partition).get(key)
         if value is None:
             return self._forgotten.get((partition, key), -1)
-        return int(value) << VERSION_BITS if key == EPOCH_KEY else records_version(value)
+        return _epoch_of(value) << VERSION_BITS if key == EPOCH_KEY else records_version(value)
 
     def _db(self, partition: int) -> Any:
         return self.data._db_for_partition(partition)  # noqa: SLF001 - the store has no public way to a partition
@@ -156,10 +166,14 @@ class RunTable(faust.Table):
 
 def _version_of(record: Any) -> int:
     if record.key == EPOCH_KEY:
-        return int(record.value or 0) << VERSION_BITS
+        return _epoch_of(record.value) << VERSION_BITS
     if record.value is None:
         return int(dict(record.headers).get(VERSION_HEADER, 0))
     return records_version(record.value)
+
+
+def _epoch_of(value: bytes | None) -> int:
+    return int(value.removesuffix(RELEASED)) if value else 0
 
 
 def _due_key(moment: float, key: bytes) -> bytes:

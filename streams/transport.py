@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, cast
 
 import structlog
+from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
@@ -22,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 RUN_RECORDS: Final = 1_000
 RUN_BYTES: Final = 4 * 1024 * 1024
+LARGE_BYTES: Final = 1024 * 1024
+_GZIP: Final = 1  # Kafka's number of the codec
 
 
 class Output(NamedTuple):
@@ -94,12 +97,21 @@ class StrictProducer(driver.Producer):
             if batch is None or not _append(batch, output, now):
                 if batch is not None:
                     answers.append(await producer.send_batch(batch, topic, partition=partition))
-                batch = producer.create_batch()
+                batch = self._batch_for(output)
                 if not _append(batch, output, now):
                     raise MergeError("a record does not fit into a batch of its own")
         if batch is not None:
             answers.append(await producer.send_batch(batch, topic, partition=partition))
         return answers
+
+    def _batch_for(self, output: Output) -> Any:
+        """Return an empty batch. A large record has one of its own, compressed.
+
+        A producer may have compressed what it sent below the topic's limit; its dead letter must fit as well.
+        """
+        if len(output.value or b"") < LARGE_BYTES:
+            return self._producer.create_batch()
+        return BatchBuilder(self.max_batch_size, _GZIP)
 
 
 def _append(batch: Any, output: Output, now: int) -> bool:

@@ -119,7 +119,6 @@ def test_a_forged_origin_harms_nobody(running, header):
     assert running.entity(name).change == "created"
 
 
-@pytest.mark.xfail(reason="the dead letter of 30 MB, uncompressed, is refused by the broker and ends the worker")
 def test_a_change_that_was_compressed_beyond_all_limits_stops_nobody(own):
     own.put_compressed("git", b'{"entity": "' + b"x" * 30_000_000 + b'"}', b"bomb")
     own.put("git", component("after-the-bomb"))

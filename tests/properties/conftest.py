@@ -8,8 +8,8 @@ _COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_
 _UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 """Shrinking a history of changes outlasts the time limit of a test, and nobody would see the failure."""
 
-settings.register_profile("mainstem", max_examples=75, **_COMMON)
-settings.register_profile("ci", max_examples=75, derandomize=True, database=None, phases=_UNSHRUNK, **_COMMON)
+settings.register_profile("mainstem", max_examples=200, **_COMMON)
+settings.register_profile("ci", max_examples=200, derandomize=True, database=None, phases=_UNSHRUNK, **_COMMON)
 settings.register_profile("deep", max_examples=5_000, **_COMMON)
 
 _CHOSEN = os.environ.get("MAINSTEM_TEST_HYPOTHESIS")

@@ -1,6 +1,6 @@
 """Random changes, shuffled, repeated, cut into batches, on a clock that moves: always the oracle's entities."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.oracle import World, canonical, counting, entities, is_forgotten
@@ -8,6 +8,8 @@ from tests.properties.changes import EPOCH, dependants, histories, moments, outa
 from tests.properties.harness import Installation, policy_of
 
 WEEK = 7 * 24 * 3600
+OFTEN = settings(max_examples=5 * settings.default.max_examples)
+"""What compares with the oracle finds the most, and costs the least."""
 
 
 @st.composite
@@ -24,6 +26,7 @@ def deliveries(draw):
     return history, batches
 
 
+@OFTEN
 @given(
     worlds,
     deliveries(),
@@ -64,6 +67,7 @@ def test_the_records_held_are_the_greatest_of_each_connector_until_they_are_forg
     assert found == {key: records for key, records in expected.items() if records}
 
 
+@OFTEN
 @given(worlds, histories(), outages, moments)
 def test_the_merge_alone_is_the_oracles_at_any_moment_and_with_any_outages(world, history, away, now):
     installation = Installation(World(world.connectors), now=EPOCH)
@@ -72,7 +76,8 @@ def test_the_merge_alone_is_the_oracles_at_any_moment_and_with_any_outages(world
     assert installation.merged(policy_of(world), now) == entities(history, world, now)
 
 
-@given(worlds, dependants)
+@OFTEN
+@given(worlds, dependants())
 def test_dependencies_that_several_connectors_name_are_the_oracles(world, history):
     installation = Installation(world, now=EPOCH)
     installation.say(history)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from schemas.changes import Origin, read_change
@@ -122,6 +122,7 @@ def wild_upserts(draw):
     return Said(draw(st.sampled_from(CONNECTORS)), EPOCH, {"entity": entity, "service": part(SERVICE)})
 
 
+@settings(max_examples=settings.default.max_examples // 2)
 @given(st.lists(wild_upserts(), min_size=1, max_size=4))
 def test_law_7_merge_never_raises_on_a_record_that_validation_let_through(history):
     records = {}

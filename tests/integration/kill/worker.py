@@ -24,13 +24,19 @@ from streams.policy import ConnectorPolicy, Policy
 from streams.worker import Worker, WorkerSettings
 
 
-async def work(worker: Worker) -> None:
-    stop = asyncio.Event()
+async def work(worker: Worker, registry: CollectorRegistry) -> None:
+    stop, reason = asyncio.Event(), ""
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await worker.run(stop)
+    try:
+        await worker.run(stop)
+    except MainstemError as error:
+        reason = str(error)
+    print(json.dumps({"ended": reason, **_counted(registry)}), flush=True)
+    # Never through the end of asyncio.run: it waits for tasks that a crash of Faust has left, at times for ever.
+    os._exit(1 if reason else 0)
 
 
-def main() -> int:
+def main() -> None:
     faulthandler.register(signal.SIGUSR1)
     given = json.loads(sys.argv[1])
     log.configure(json=True, level=20)
@@ -45,13 +51,7 @@ def main() -> int:
         data_dir=Path(given["data_dir"]),
         session_timeout=given["session_timeout"],
     )
-    reason = ""
-    try:
-        asyncio.run(work(Worker(settings, metrics=ProcessorMetrics(registry))))
-    except MainstemError as error:
-        reason = str(error)
-    print(json.dumps({"ended": reason, **_counted(registry)}), flush=True)
-    return 1 if reason else 0
+    asyncio.run(work(Worker(settings, metrics=ProcessorMetrics(registry)), registry))
 
 
 def _counted(registry: CollectorRegistry) -> dict[str, int]:
@@ -66,5 +66,4 @@ def _counted(registry: CollectorRegistry) -> dict[str, int]:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(line_buffering=True)
-    # Faust leaves threads behind when it crashes; this process has nothing left to do.
-    os._exit(main())
+    main()
