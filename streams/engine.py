@@ -328,6 +328,8 @@ class Engine(faust.App):
         if self.crashed:
             return
         for partition, state in self._states.items():
+            if state.is_doubtful and self.consumer.is_behind(partition):
+                continue  # what our predecessor left is not all replaced: the next owner must doubt as we did
             state.version = ((state.version >> VERSION_BITS) + 1) << VERSION_BITS
             try:
                 await self._write_epoch(partition, b"%d" % (state.version >> VERSION_BITS) + RELEASED)

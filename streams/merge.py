@@ -1,6 +1,6 @@
 """Fold what several connectors say about one entity into the entity we publish."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from schemas.canonical import canonical_json, pointer
@@ -29,13 +29,12 @@ LOCATIONS: Final = (
 """Annotations that say where one and the same file lies: never mixed from several records."""
 
 _IDENTITY: Final = ("namespace", "name")
-_UNIONS: Final[Mapping[tuple[str, str], Callable[[Claims], Outcome | None]]] = {
-    ("metadata", "tags"): union_of_texts,
-    ("metadata", "links"): union_by_url,
-    ("service", "dependencies"): union_of_dependencies,
-    ("service", "runbooks"): union_by_url,
-}
 _REFS: Final = {"dependsOn": None, "dependencyOf": None, "providesApis": "api", "consumesApis": "api"}
+_DEFINITION: Final = ("definition", "type")
+_METADATA: Final = frozenset({*_IDENTITY, "annotations", "labels", "tags", "links"})
+_SPEC: Final = frozenset(_REFS)
+_API_SPEC: Final = _SPEC | frozenset(_DEFINITION)
+_SERVICE: Final = frozenset({"dependencies", "runbooks"})
 
 
 class Live(NamedTuple):
@@ -65,16 +64,15 @@ def merge(records: Iterable[Record], policy: Policy, *, now: float) -> Entity | 
 
 def changed_pointers(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return the pointers whose value was added, removed or altered, sorted."""
-    return sorted(
-        at
-        for at in before.keys() | after.keys()
-        if at not in before or at not in after or _differ(before[at], after[at])
-    )
+    altered = [at for at, value in after.items() if at not in before or _differ(before[at], value)]
+    return sorted([*altered, *(before.keys() - after.keys())])
 
 
 def _differ(one: Any, other: Any) -> bool:
+    if type(one) is str or type(other) is str:
+        return bool(one != other)
     # Python holds 1, 1.0 and true for equal, and a reader of the JSON does not.
-    return bool(one != other) or (type(one) is not str and canonical_json(one) != canonical_json(other))
+    return canonical_json(one) != canonical_json(other)
 
 
 def _by_precedence(records: Iterable[Record], policy: Policy, now: float) -> list[Live]:
@@ -96,35 +94,42 @@ class _Fold:
     def identity(self) -> None:
         connector, body = self._bodies[0]
         entity = body["entity"]
-        self._set("", "apiVersion", Outcome(entity["apiVersion"], connector))
-        self._set("", "kind", Outcome(entity["kind"], connector))
+        self._put("", "apiVersion", entity["apiVersion"], connector)
+        self._put("", "kind", entity["kind"], connector)
         for name in _IDENTITY:
-            self._set("metadata", name, Outcome(entity["metadata"][name], connector))
+            self._put("metadata", name, entity["metadata"][name], connector)
 
     def metadata(self) -> None:
-        for name, claims in self._claims("metadata").items():
-            if name == "annotations":
-                self._set_keys(name, {**first_by_key(claims), **self._locations(claims)})
-            elif name == "labels":
-                self._set_keys(name, first_by_key(claims))
-            elif name not in _IDENTITY:
-                self._set("metadata", name, _UNIONS.get(("metadata", name), first)(claims))
+        claims = self._strongest("metadata", _METADATA)
+        if "annotations" in claims:
+            annotations = claims["annotations"]
+            self._put_keys("annotations", {**first_by_key(annotations), **_locations(annotations)})
+        if "labels" in claims:
+            self._put_keys("labels", first_by_key(claims["labels"]))
+        if "tags" in claims:
+            self._put_outcome("metadata", "tags", union_of_texts(claims["tags"]))
+        if "links" in claims:
+            self._put_outcome("metadata", "links", union_by_url(claims["links"]))
 
     def spec(self) -> None:
-        claims_of = self._claims("spec")
-        definition = self._definition() if self._values["/kind"].lower() == "api" else None
-        for name, claims in claims_of.items():
-            if definition is not None and name in ("definition", "type"):
-                self._set("spec", name, definition.get(name))
-            elif name in _REFS:
-                namespace = self._values["/metadata/namespace"]
-                self._set("spec", name, union_of_refs(claims, kind=_REFS[name], namespace=namespace))
-            else:
-                self._set("spec", name, first(claims))
+        is_api = self._values["/kind"].lower() == "api"
+        claims = self._strongest("spec", _API_SPEC if is_api else _SPEC)
+        namespace = self._values["/metadata/namespace"]
+        for name, kind in _REFS.items():
+            if name in claims:
+                self._put_outcome("spec", name, union_of_refs(claims[name], kind=kind, namespace=namespace))
+        if is_api:
+            # A definition and its type belong together; while nobody has a definition, a type stands for itself.
+            pair = coupled(self._fields("spec"), _DEFINITION, _DEFINITION[:1], _has)
+            for name in _DEFINITION:
+                self._put_outcome("spec", name, first(claims.get(name, ())) if pair is None else pair.get(name))
 
     def service(self) -> None:
-        for name, claims in self._claims("service").items():
-            self._set("service", name, _UNIONS.get(("service", name), first)(claims))
+        claims = self._strongest("service", _SERVICE)
+        if "dependencies" in claims:
+            self._put_outcome("service", "dependencies", union_of_dependencies(claims["dependencies"]))
+        if "runbooks" in claims:
+            self._put_outcome("service", "runbooks", union_by_url(claims["runbooks"]))
 
     def entity(self, stale: tuple[str, ...]) -> Entity:
         entity = {**self._sections[""], "metadata": self._sections["metadata"]}
@@ -138,54 +143,59 @@ class _Fold:
             stale=stale,
         )
 
-    def _claims(self, section: str) -> dict[str, list[tuple[str, Any]]]:
+    def _strongest(self, section: str, others: frozenset[str]) -> dict[str, list[tuple[str, Any]]]:
+        """Give each field the value of the strongest record that has one; return the claims to *others*.
+
+        An empty string is no value; a null hides what weaker records say.
+        """
+        decided: set[str] = set()
         claims: dict[str, list[tuple[str, Any]]] = {}
         for connector, fields in self._fields(section):
             for name, value in fields.items():
-                if name in claims:
-                    claims[name].append((connector, value))
-                else:
-                    claims[name] = [(connector, value)]
+                if name in others:
+                    claims.setdefault(name, []).append((connector, value))
+                elif name not in decided and value != "":
+                    decided.add(name)
+                    if value is not None:
+                        self._put(section, name, value, connector)
         return claims
 
     def _fields(self, section: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
         for connector, body in self._bodies:
             fields = body["service"] if section == "service" else body["entity"].get(section)
-            if isinstance(fields, dict):
+            if type(fields) is dict:
                 yield connector, fields
 
-    def _locations(self, claims: Claims) -> dict[str, Outcome | None]:
-        visible = []
-        for connector, annotations in claims:
-            if annotations is None:
-                break
-            if isinstance(annotations, dict):
-                visible.append((connector, annotations))
-        group = coupled(visible, LOCATIONS, LOCATIONS, lambda value: value is not None) or {}
-        return {name: group.get(name) for name in LOCATIONS}
+    def _put(self, section: str, name: str, value: Any, winners: str | list[str]) -> None:
+        self._sections[section][name] = value
+        at = pointer(section, name) if section else pointer(name)
+        self._provenance[at] = winners
+        self._values[at] = value
 
-    def _definition(self) -> dict[str, Outcome] | None:
-        """An API's definition and its type belong together; None while nobody has a definition."""
-        return coupled(self._fields("spec"), ("definition", "type"), ("definition",), _has)
+    def _put_outcome(self, section: str, name: str, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            self._put(section, name, *outcome)
 
-    def _set(self, section: str, name: str, outcome: Outcome | None) -> None:
-        if outcome is None:
-            return
-        self._sections[section][name] = outcome.value
-        self._note(pointer(section, name) if section else pointer(name), outcome)
-
-    def _set_keys(self, name: str, outcomes: Mapping[str, Outcome | None]) -> None:
+    def _put_keys(self, name: str, outcomes: Mapping[str, Outcome | None]) -> None:
         values = {}
         for key, outcome in outcomes.items():
             if outcome is not None:
-                values[key] = outcome.value
-                self._note(pointer("metadata", name, key), outcome)
+                at = pointer("metadata", name, key)
+                values[key] = self._values[at] = outcome.value
+                self._provenance[at] = outcome.winners
         if values:
             self._sections["metadata"][name] = values
 
-    def _note(self, at: str, outcome: Outcome) -> None:
-        self._provenance[at] = outcome.winners
-        self._values[at] = outcome.value
+
+def _locations(claims: Claims) -> dict[str, Outcome | None]:
+    visible = []
+    for connector, annotations in claims:
+        if annotations is None:
+            break
+        if type(annotations) is dict:
+            visible.append((connector, annotations))
+    group = coupled(visible, LOCATIONS, LOCATIONS, lambda value: value is not None) or {}
+    return {name: group.get(name) for name in LOCATIONS}
 
 
 def _has(value: Any) -> bool:

@@ -151,18 +151,19 @@ class Processor:
 
     def _renewed(self, held: Records, records: Mapping[str, Record], state: PartitionState, now: int) -> _Next | None:
         """Return the renewed state when nothing but lives changed; None when a merge is needed."""
-        if records.keys() != held.by_connector.keys() or self._deadline(held) <= now:
-            return None
-        renewals = [(held.by_connector[name], record) for name, record in records.items()]
+        renewals = [(held.by_connector.get(name), record) for name, record in records.items()]
         if not all(after is before or self._renews(before, after, now) for before, after in renewals):
+            return None
+        if self._deadline(held) <= now:
             return None
         renewed = replace(held, version=state.next_version(), merged_at=now, by_connector=dict(records))
         return _Next(renewed, _fitting(renewed))
 
-    def _renews(self, before: Record, after: Record, now: int) -> bool:
+    def _renews(self, before: Record | None, after: Record, now: int) -> bool:
         """Whether *after* says what *before* said, with the same weight."""
         return (
-            after.content_hash == before.content_hash
+            before is not None
+            and after.content_hash == before.content_hash
             and not after.is_delete
             and self._policy.priority(after) == self._policy.priority(before)
             and band(after, self._policy, now) is band(before, self._policy, now) is not Band.DEAD

@@ -306,6 +306,12 @@ class RunConsumer(driver.Consumer):
         position.next = run.ends
         return True
 
+    def is_behind(self, partition: int) -> bool:
+        """Whether something that an earlier owner may have merged is not yet done."""
+        return any(
+            position.done < position.known for tp, position in self.positions.items() if tp.partition == partition
+        )
+
     def is_replaying(self, run: Run) -> bool:
         """Whether *run*, or what is next of any topic's same partition, may have been merged by an earlier owner."""
         return (run.position is not None and run.records[0].offset < run.position.known) or any(

@@ -19,17 +19,17 @@ import pytest
 from confluent_kafka import Producer
 
 from mainstem.cluster import Cluster
-from schemas.codec import decode_entity
-from schemas.topics import Topics
+from schemas.codec import decode_entity, decode_records
+from schemas.topics import RESERVED_PREFIX, Topics
 from streams.worker import Worker
 from tests.integration.kill import worker
 from tests.integration.kill.kafka_io import partition_of, read_all, remaining
 from tests.integration.kill.process import WorkerProcess
-from tests.oracle import Connector, Said, World, entities
+from tests.oracle import Connector, Said, World, counting, entities, is_forgotten
 from tests.properties.changes import CONNECTORS, EPOCH, HOUR, histories
 from tests.properties.harness import Installation, avro_value, json_value, policy_of, shown
 
-HISTORIES = 360
+HISTORIES = 500
 REPEATED = 0.3
 PARTITIONS = 4
 DAY = 24 * HOUR
@@ -156,26 +156,29 @@ class Running:
     def published(self) -> list:
         return list(read_all(self.bootstrap, self.topics.entities, PARTITIONS))
 
+    def held(self) -> dict[str, dict[str, tuple]]:
+        """Return by key and connector the rank of each record that the changelog holds."""
+        newest = {message.key(): message.value() for message in
+                  read_all(self.bootstrap, self.topics.changelog, PARTITIONS)}  # fmt: skip
+        return {
+            key.decode(): {name: record.rank[:5] for name, record in decode_records(value).by_connector.items()}
+            for key, value in newest.items()
+            if value is not None and not key.startswith(RESERVED_PREFIX)
+        }
+
     def newest(self) -> dict[str, object]:
         """Return the last message of each key, as compaction leaves it."""
         return {message.key().decode(): message for message in self.published()}
 
-    def converged(self, expected: dict[str, dict], seconds: float = 10) -> dict[str, object]:
-        """Wait until the topic holds *expected*, and nothing more comes; return the last message of each key."""
+    def converged(self, expected: dict[str, dict], seconds: float = 15) -> dict[str, object]:
+        """Wait until the topic holds *expected*; return the last message of each key."""
         deadline = time.monotonic() + seconds
-        while (found := entities_of(self.newest())) != expected and time.monotonic() < deadline:
+        while (found := entities_of(messages := self.newest())) != expected and time.monotonic() < deadline:
             time.sleep(0.3)
-        wrong = {key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)}
-        assert {key: found.get(key) for key in sorted(wrong)[:3]} == {
-            key: expected.get(key) for key in sorted(wrong)[:3]
-        }, f"{len(wrong)} of {len(expected)} entities differ; the worker: {self.worker.output()[-2000:]}"
-        before = self.newest()
-        time.sleep(1.5)  # a sweep and a half
-        after = self.newest()
-        assert {key: message.offset() for key, message in after.items()} == {
-            key: message.offset() for key, message in before.items()
-        }
-        return after
+        wrong = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
+        said = f"{len(wrong)} of {len(expected)} entities differ; the worker: {self.worker.output()[-2000:]}"
+        assert {key: found.get(key) for key in wrong[:3]} == {key: expected.get(key) for key in wrong[:3]}, said
+        return messages
 
 
 def entities_of(messages) -> dict[str, dict]:
@@ -183,6 +186,10 @@ def entities_of(messages) -> dict[str, dict]:
     return {
         key: shown(decode_entity(message.value())) for key, message in messages.items() if message.value() is not None
     }
+
+
+def offsets(messages) -> dict[str, int]:
+    return {key: message.offset() for key, message in messages.items()}
 
 
 def version_of(message) -> int:
@@ -242,8 +249,20 @@ def test_shuffled_repeated_changes_through_broker_restart_and_expiry_end_in_the_
 
     # Everything that has a ttl, and every delete, is forgotten: nobody downstream hears of it.
     running.set_clock(30 * DAY)
-    running.converged(expected)
+    time.sleep(2.5)  # two sweeps
     running.worker.stop()
+    assert offsets(running.converged(expected)) == offsets(after)
+    assert running.held() == {
+        key: found
+        for key, records in counting(said, WORLD).items()
+        if (
+            found := {
+                name: record.rank[:5]
+                for name, record in records.items()
+                if not is_forgotten(record, WORLD, running.now)
+            }
+        )
+    }
 
 
 def _main() -> int:

@@ -235,6 +235,18 @@ def other(kind: str, theme: Theme, seed: int) -> Said:
     return Said(random.choice(CONNECTORS), EPOCH + random.randrange(13) * 600_000, draw(random))
 
 
+def echo(kind: str, said: Said, seed: int) -> Said:
+    """Return *said* once more, as an upsert or a delete, at its time or another, with other words about its life."""
+    random = Random(seed)
+    document = said.document
+    if not random.randrange(5):
+        document = {name: value for name, value in document.items() if name in _COMMON}
+        document |= {"op": "delete", "entityRef": f"{kind}:pay"}
+    redrawn = objects({name: _COMMON[name] for name in ("observedAt", "ttlSeconds", "priority") if random.randrange(2)})
+    timestamp = random.choice((said.timestamp, said.timestamp + random.randrange(-2, 3) * 600_000))
+    return Said(said.connector, timestamp, {**document, **redrawn(random)})
+
+
 @st.composite
 def histories(draw, *, max_size: int = 5) -> list[Said]:
     """Return what several connectors say about one entity, and up to *max_size* changes of any connector after it."""
@@ -242,8 +254,10 @@ def histories(draw, *, max_size: int = 5) -> list[Said]:
     kind = draw(st.sampled_from(_KINDS.get(theme[0] if theme else "", tuple(_SPECS))))
     voices = draw(st.sampled_from((1, 3, 3, 4, 4, 4, 5, 5, 5)))
     chorus = [voice(kind, theme, name, draw(SEEDS)) for name in draw(st.permutations(CONNECTORS))[:voices]]
-    rest = draw(st.lists(SEEDS, max_size=max_size))
-    return [*chorus, *(other(kind, theme, seed) for seed in rest)]
+    said = list(chorus)
+    for seed in draw(st.lists(SEEDS, max_size=max_size)):
+        said.append(echo(kind, chorus[seed % voices], seed) if seed % 3 else other(kind, theme, seed))
+    return said
 
 
 _CONFIGURED = st.builds(
