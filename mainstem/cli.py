@@ -39,8 +39,7 @@ def main() -> None:
     try:
         app()
     except MainstemError as error:
-        sys.stderr.write(f"mainstem: {error}\n")
-        sys.stderr.flush()
+        log.log_end(error)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -37,6 +37,12 @@ def configure(*, level: int = logging.INFO, stream: TextIO | None = None, json: 
     root.setLevel(logging.WARNING)
 
 
+def log_end(error: Exception) -> None:
+    """Tell why the program ends: one sentence, its last line."""
+    sys.stderr.write(f"mainstem: {error}\n")
+    sys.stderr.flush()
+
+
 def warn(sentence: str) -> None:
     """Tell the person who started the program something that does not stop it."""
     sys.stderr.write(f"mainstem: warning: {sentence}\n")

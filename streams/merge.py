@@ -12,7 +12,6 @@ from streams.strategies import (
     Claims,
     Outcome,
     coupled,
-    first,
     first_by_key,
     union_by_url,
     union_of_dependencies,
@@ -119,10 +118,10 @@ class _Fold:
             if name in claims:
                 self._put_outcome("spec", name, union_of_refs(claims[name], kind=kind, namespace=namespace))
         if is_api:
-            # A definition and its type belong together; while nobody has a definition, a type stands for itself.
-            pair = coupled(self._fields("spec"), _DEFINITION, _DEFINITION[:1], _has)
-            for name in _DEFINITION:
-                self._put_outcome("spec", name, first(claims.get(name, ())) if pair is None else pair.get(name))
+            # A type without its definition would be changed by any weaker record that brings both.
+            pair = coupled(self._fields("spec"), _DEFINITION, _DEFINITION[:1], _has) or {}
+            for name, outcome in pair.items():
+                self._put_outcome("spec", name, outcome)
 
     def service(self) -> None:
         claims = self._strongest("service", _SERVICE)

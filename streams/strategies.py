@@ -20,16 +20,6 @@ class Outcome(NamedTuple):
     winners: str | list[str]
 
 
-def first(claims: Claims) -> Outcome | None:
-    """The value of the strongest record that has one, whole. An empty string is none."""
-    for connector, value in claims:
-        if value is None:
-            return None
-        if value != "":
-            return Outcome(value, connector)
-    return None
-
-
 def first_by_key(claims: Claims) -> dict[str, Outcome]:
     """Per key of an object, the value of the strongest record that has the key. An empty string is a value."""
     found: dict[str, Outcome | None] = {}

@@ -25,6 +25,9 @@ VERSION_BITS: Final = 20
 """A version is `epoch << 20 | counter`; a full counter carries into the epoch."""
 VERSION_HEADER: Final = "version"
 
+WRITE_BUFFER_BYTES: Final = 4 * 1024 * 1024
+"""Of one partition; several are held at a time. Faust's 64 MiB, times three, times partitions, is memory that grows."""
+
 _DUE: Final = RESERVED_PREFIX + b"due"
 _MOMENT: Final = struct.Struct(">Q")
 _FIRST_KEY: Final = b"\x01"
@@ -44,7 +47,7 @@ class RunTable(faust.Table):
     """Raw bytes by partition and key, written a run at a time."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, options={"write_buffer_size": WRITE_BUFFER_BYTES}, **kwargs)
         self._unanswered: dict[tuple[int, bytes], tuple[object, bytes | None]] = {}
         self._indexed: set[int] = set()
         self._forgotten: dict[tuple[int, bytes], int] = {}

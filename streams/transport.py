@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 RUN_RECORDS: Final = 1_000
 RUN_BYTES: Final = 4 * 1024 * 1024
-LARGE_BYTES: Final = 1024 * 1024
+LARGE_BYTES: Final = 256 * 1024
 _GZIP: Final = 1  # Kafka's number of the codec
 
 

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import structlog
 
-from schemas.errors import MainstemError, UnavailableError
+from schemas.errors import FencedError, MainstemError, UnavailableError
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics
 from streams.engine import Engine
+from streams.lease import LeaseLostError
 from streams.policy import Policy
 from streams.processor import Processor
 
@@ -83,6 +84,11 @@ class Worker:
 def _reason(error: BaseException | None) -> Exception:
     if isinstance(error, MainstemError):
         return error
+    if isinstance(error, LeaseLostError):
+        return FencedError(
+            "the processor ended before it wrote anything more: it was stopped, or cut off from Kafka, for so long that"
+            " its partitions may be another worker's"
+        )
     return UnavailableError(f"the processor ended: {type(error).__name__}: {error}")
 
 

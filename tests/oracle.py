@@ -372,7 +372,7 @@ class _Folding:
     def _spec(self, result) -> None:
         said = self._objects("entity", "spec")
         names = _names(said)
-        if self.is_api and any(holder.get("definition") not in (None, "") for _, holder in said):
+        if self.is_api:
             self._definition(result, said)
             names -= {"definition", "type"}
         for name in names:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import re
 import time
 from collections.abc import Collection
@@ -13,6 +14,7 @@ import structlog
 from mainstem.cluster import Cluster
 from mainstem.embedded.lock import DataDirLock
 from mainstem.installation import Installation
+from mainstem.log import log_end
 from mainstem.policies import policy_of
 from mainstem.roles.health import Progress
 from mainstem.roles.role import RESTART_CODE, RoleOptions, present, stop_on_signals
@@ -80,6 +82,10 @@ async def _run(settings: WorkerSettings, cluster: Cluster, options: RoleOptions)
     watching = asyncio.create_task(_watch(cluster, settings, stop))
     try:
         await worker.run(stop)
+    except MainstemError as error:
+        # Faust's threads do not end after a crash: leaving the loop would wait for them for ever.
+        log_end(error)
+        os._exit(error.exit_code)
     finally:
         watching.cancel()
     if watching.done() and not watching.cancelled() and watching.exception():

@@ -21,6 +21,7 @@ from schemas.topics import Topics
 from tests.acceptance.running import ENVIRONMENT, Up, eventually, run, write_config
 
 GONE = "127.0.0.1:1"
+REFUSED = "refused"
 
 
 @pytest.fixture
@@ -56,17 +57,21 @@ WITHOUT_A_BROKER = (
 
 @pytest.fixture(scope="module")
 def without_a_broker(installation, tmp_path_factory):
-    """Return how each command ended, all run at once: each waits ten seconds for an answer."""
+    """Return how each command ended, and one that Kafka does not let in; all at once: each waits ten seconds."""
     home = tmp_path_factory.mktemp("gone")
-    config = {"kafka": {"bootstrap_servers": GONE}, "postgres": {"dsn": installation.facts["postgres"]}}
-    file = write_config(home / "mainstem.yaml", config)
+    postgres = {"dsn": installation.facts["postgres"]}
+    sasl = {"mechanism": "PLAIN", "username": "me", "password": "kan4rie"}
+    refused = {"bootstrap_servers": installation.facts["kafka"], "security_protocol": "SASL_PLAINTEXT", "sasl": sasl}
+    gone = write_config(home / "gone.yaml", {"kafka": {"bootstrap_servers": GONE}, "postgres": postgres})
+    other = write_config(home / "refused.yaml", {"kafka": refused, "postgres": postgres})
+    calls = [*((command, command, gone) for command in WITHOUT_A_BROKER), (REFUSED, "topics check", other)]
 
-    def call(place):
-        arguments = WITHOUT_A_BROKER[place].split()
-        return run(*arguments, "--config", str(file), "--data-dir", str(home / str(place)))
+    def call(command, file):
+        return run(*command.split(), "--config", str(file), "--data-dir", str(home / command.partition(" ")[0]))
 
     with ThreadPoolExecutor() as pool:
-        return dict(zip(WITHOUT_A_BROKER, pool.map(call, range(len(WITHOUT_A_BROKER))), strict=True))
+        running = {name: pool.submit(call, command, file) for name, command, file in calls}
+        return {name: future.result() for name, future in running.items()}
 
 
 @pytest.mark.parametrize("command", WITHOUT_A_BROKER)
@@ -74,6 +79,12 @@ def test_no_broker(without_a_broker, command):
     said = _sentence(without_a_broker[command])
     assert said.startswith(f"no Kafka answers at {GONE} (")
     assert said.endswith("start it, or correct kafka.bootstrap_servers")
+
+
+def test_credentials_that_kafka_does_not_take(without_a_broker, installation):
+    said = _sentence(without_a_broker[REFUSED])
+    assert installation.facts["kafka"] in said
+    assert "kan4rie" not in said
 
 
 @pytest.mark.parametrize("command", ["db check", "db migrate", "entities list"])
@@ -110,14 +121,6 @@ def test_a_wrong_password(configured, command):
         said = _sentence(configured(command, {"postgres": {"dsn": dsn}}))
     assert said.startswith(f"database catalog on 127.0.0.1:{port} ")
     assert "password authentication failed" in said
-    assert "kan4rie" not in said
-
-
-def test_credentials_that_kafka_does_not_take(configured, installation):
-    sasl = {"mechanism": "PLAIN", "username": "me", "password": "kan4rie"}
-    kafka = {"bootstrap_servers": installation.facts["kafka"], "security_protocol": "SASL_PLAINTEXT", "sasl": sasl}
-    said = _sentence(configured("topics check", {"kafka": kafka}))
-    assert installation.facts["kafka"] in said
     assert "kan4rie" not in said
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -127,7 +127,8 @@ _SERVICE = {
     "runbooks": maybe_list(objects({"url": (*URLS, "not a url", "", None), "title": (ABSENT, "", "r", "s")})),
 }
 _NAMES = ("pay", "Pay", "PAY", "pay", "Pay") * 5 + ("cart",)
-_NAMESPACES = (ABSENT,) * 15 + ("default",) * 9 + ("team",)
+_NAMESPACES = {"default": (ABSENT,) * 15 + ("default",) * 9 + ("team",), "team": ("team",) * 12 + ("default",)}
+"""By the namespace that a history is about, those of its entities."""
 
 EVERYTHING = ()
 _THEMES = (
@@ -151,16 +152,25 @@ _KINDS = {
 }
 """By the first field of a theme, the kinds that have it in their spec; the others have theirs in every kind."""
 
-Theme = tuple[str, ...]
 
-
-def _themed(fields: dict, theme: Theme) -> dict:
+def _themed(fields: dict, theme: tuple[str, ...]) -> dict:
     return {name: pool for name, pool in fields.items() if not theme or name in theme}
 
 
+class Topic(NamedTuple):
+    """What a history is about."""
+
+    kind: str
+    theme: tuple[str, ...]
+    namespace: str
+
+
 @cache
-def entities(kind: str, theme: Theme = EVERYTHING, names: tuple[str, ...] = _NAMES) -> Draw:
-    spaces = _NAMESPACES if "cart" in names else _NAMESPACES[:-1]
+def entities(topic: Topic, *, is_one: bool) -> Draw:
+    """Return entities of the topic; *is_one*: one and the same."""
+    kind, theme, namespace = topic
+    spaces = _NAMESPACES[namespace][:-1] if is_one else _NAMESPACES[namespace]
+    names = _NAMES[:-1] if is_one else _NAMES
     metadata = {"name": names, "namespace": spaces, **_themed(_METADATA, theme)}
     return objects(
         {
@@ -206,15 +216,16 @@ _COMMON = {
 
 
 @cache
-def upserts(kind: str, theme: Theme = EVERYTHING, names: tuple[str, ...] = _NAMES) -> Draw:
-    service = mostly(8, objects(_themed(_SERVICE, theme)), (ABSENT, None, {}))
-    entity = entities(kind, theme, names)
+def upserts(topic: Topic, *, is_one: bool) -> Draw:
+    service = mostly(8, objects(_themed(_SERVICE, topic.theme)), (ABSENT, None, {}))
+    entity = entities(topic, is_one=is_one)
     return objects({"op": (ABSENT, None, "upsert"), "entity": entity, "service": service, **_COMMON})
 
 
 @cache
-def deletes(kind: str) -> Draw:
-    refs = [f"{kind}:{at}{name}" for at in ("", "", "", "Default/", "team/") for name in ("pay", "pay", "PAY", "Cart")]
+def deletes(topic: Topic) -> Draw:
+    spaces = ("team/",) * 4 + ("",) if topic.namespace == "team" else ("", "", "", "Default/", "team/")
+    refs = [f"{topic.kind}:{at}{name}" for at in spaces for name in ("pay", "pay", "PAY", "Cart")]
     return objects({"op": ("delete",), "entityRef": (*refs, *refs, "pay", ABSENT), **_COMMON})
 
 
@@ -222,26 +233,26 @@ SEEDS = st.integers(0, 2**24 - 1)
 """Of more bits hypothesis prefers small numbers."""
 
 
-def voice(kind: str, theme: Theme, connector: str, seed: int) -> Said:
+def voice(topic: Topic, connector: str, seed: int) -> Said:
     """Return an upsert of *connector* about the entity that all voices speak of."""
     random = Random(seed)
-    return Said(connector, EPOCH + random.randrange(13) * 600_000, upserts(kind, theme, ("pay", "Pay"))(random))
+    return Said(connector, EPOCH + random.randrange(13) * 600_000, upserts(topic, is_one=True)(random))
 
 
-def other(kind: str, theme: Theme, seed: int) -> Said:
-    """Return a change of any connector about any entity of *kind*; one in six is a delete."""
+def other(topic: Topic, seed: int) -> Said:
+    """Return a change of any connector about any entity of the topic; one in six is a delete."""
     random = Random(seed)
-    draw = upserts(kind, theme) if random.randrange(6) else deletes(kind)
+    draw = upserts(topic, is_one=False) if random.randrange(6) else deletes(topic)
     return Said(random.choice(CONNECTORS), EPOCH + random.randrange(13) * 600_000, draw(random))
 
 
-def echo(kind: str, said: Said, seed: int) -> Said:
+def echo(topic: Topic, said: Said, seed: int) -> Said:
     """Return *said* once more, as an upsert or a delete, at its time or another, with other words about its life."""
     random = Random(seed)
     document = said.document
-    if not random.randrange(5):
+    if not random.randrange(8):
         document = {name: value for name, value in document.items() if name in _COMMON}
-        document |= {"op": "delete", "entityRef": f"{kind}:pay"}
+        document |= {"op": "delete", "entityRef": f"{topic.kind}:{topic.namespace}/pay"}
     redrawn = objects({name: _COMMON[name] for name in ("observedAt", "ttlSeconds", "priority") if random.randrange(2)})
     timestamp = random.choice((said.timestamp, said.timestamp + random.randrange(-2, 3) * 600_000))
     return Said(said.connector, timestamp, {**document, **redrawn(random)})
@@ -249,22 +260,22 @@ def echo(kind: str, said: Said, seed: int) -> Said:
 
 @st.composite
 def histories(draw, *, max_size: int = 5) -> list[Said]:
-    """Return what several connectors say about one entity, and up to *max_size* changes of any connector after it."""
+    """Return what several connectors say about one entity, and up to *max_size* echoes and other changes after it."""
     theme = draw(st.sampled_from(_THEMES))
     kind = draw(st.sampled_from(_KINDS.get(theme[0] if theme else "", tuple(_SPECS))))
-    voices = draw(st.sampled_from((1, 3, 3, 4, 4, 4, 5, 5, 5)))
-    chorus = [voice(kind, theme, name, draw(SEEDS)) for name in draw(st.permutations(CONNECTORS))[:voices]]
-    said = list(chorus)
-    for seed in draw(st.lists(SEEDS, max_size=max_size)):
-        said.append(echo(kind, chorus[seed % voices], seed) if seed % 3 else other(kind, theme, seed))
-    return said
+    topic = Topic(kind, theme, draw(st.sampled_from(("default", "default", "team"))))
+    voices = draw(st.sampled_from((1, 3, 4, 4, 5, 5, 5, 5)))
+    chorus = [voice(topic, name, draw(SEEDS)) for name in draw(st.permutations(CONNECTORS))[:voices]]
+    rest = draw(st.lists(SEEDS, max_size=max_size))
+    return chorus + [echo(topic, chorus[seed % voices], seed) if seed % 3 else other(topic, seed) for seed in rest]
 
 
 _CONFIGURED = st.builds(
     Connector,
     priority=st.sampled_from((0, 50, 100)),
-    ttl=st.sampled_from((float("inf"), float("inf"), 600, HOUR, 3 * HOUR)),
+    ttl=st.sampled_from((float("inf"), float("inf"), 600, HOUR, 3 * HOUR, 3 * HOUR)),
     grace=st.sampled_from((0, HOUR, 2 * HOUR, 3 * HOUR)),
+    max_stale=st.sampled_from((0, 600, HOUR, 24 * HOUR)),
     asserts_existence=st.sampled_from((True, True, True, False)),
 )
 worlds = st.builds(

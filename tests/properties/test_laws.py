@@ -82,7 +82,7 @@ def test_law_5_there_is_no_entity_exactly_when_no_live_record_asserts_it(world, 
 
 @given(worlds, histories(), moments)
 def test_law_6_a_record_of_lower_precedence_changes_no_field_that_a_higher_one_sets(world, history, now):
-    """The unions aside, and an API's type, which the record that brings the definition brings with it."""
+    """The unions aside."""
     world = World({name: replace(one, asserts_existence=True) for name, one in world.connectors.items()})
     policy = policy_of(world)
     for records in ended(world, history).held.values():
@@ -91,8 +91,7 @@ def test_law_6_a_record_of_lower_precedence_changes_no_field_that_a_higher_one_s
         for count in range(1, len(live)):
             higher, both = merge(live[:count], policy, now=now), merge(live[: count + 1], policy, now=now)
             if higher is not None:
-                free = {*UNIONS, "/spec/type"} if higher.entity["kind"] == "API" else {*UNIONS}
-                kept = {at: canonical(value) for at, value in higher.values.items() if at not in free}
+                kept = {at: canonical(value) for at, value in higher.values.items() if at not in UNIONS}
                 assert {at: canonical(both.values[at]) for at in kept} == kept
 
 

@@ -207,7 +207,7 @@ API = {
     "an empty definition is none": ([{"definition": "", "type": "a"}, {"definition": "B", "type": "b"}], {"definition": "B", "type": "b"}),
     "a null definition hides the definition alone": ([{"definition": None, "type": "a"}, {"definition": "B", "type": "b"}], {"type": "b"}),
     "a null type hides the type alone": ([{"type": None}, {"definition": "B", "type": "b"}], {"definition": "B"}),
-    "without any definition each by itself": ([{"type": "a"}, {"type": "b"}], {"type": "a"}),
+    "without any definition no type": ([{"type": "a", "owner": "o"}, {"type": "b"}], {"owner": "o"}),
 }  # fmt: skip
 
 

@@ -5,7 +5,6 @@ import pytest
 from streams.strategies import (
     canonical_ref,
     coupled,
-    first,
     first_by_key,
     union_by_url,
     union_of_dependencies,
@@ -14,8 +13,8 @@ from streams.strategies import (
 
 
 def test_without_any_claim_there_is_no_outcome():
-    outcomes = [strategy([]) for strategy in (first, union_of_texts, union_of_dependencies, union_by_url)]
-    assert outcomes == [None] * 4
+    outcomes = [strategy([]) for strategy in (union_of_texts, union_of_dependencies, union_by_url)]
+    assert outcomes == [None] * 3
 
 
 @pytest.mark.parametrize("value", [1, "text", {"$json": "x"}, True])
