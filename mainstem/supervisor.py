@@ -69,12 +69,14 @@ class Supervisor:
         run_dir: Path,
         is_healthy: Callable[[], bool],
         log_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._roles = [_Role(spec, run_dir / f"{spec.name}.json") for spec in roles]
         self._services = services
         self._is_healthy = is_healthy
         self._log_dir = log_dir
+        self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
         self._clock = clock
         self._excused_until = 0.0
 
@@ -155,7 +157,7 @@ class Supervisor:
             stop_signal=signal.SIGTERM,
             # Nobody would wait for a role whose supervisor is gone, and roles may be killed at any time.
             death_signal=signal.SIGKILL,
-            environment={**os.environ, "PYTHONUNBUFFERED": "1"},
+            environment=self._environment,
         )
 
     def _stop_roles(self) -> None:

@@ -1,6 +1,7 @@
 """`up`: everything on this machine. Embeds what is not configured, prepares it, and supervises every role."""
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import psycopg
 import structlog
 
 from mainstem.embedded import DataDirLock, EmbeddedKafka, EmbeddedPostgres, EmbeddedService, default_cache_dir
+from mainstem.embedded.ports import free_ports
 from mainstem.embedded.service import ProgressHook
 from mainstem.installation import Installation, Running, running_file, write_json
 from mainstem.supervisor import RoleSpec, Supervisor
@@ -40,6 +42,8 @@ def run(
         ready_file.unlink(missing_ok=True)
     with DataDirLock(installation.data_dir), embedded(installation, progress) as (found, services):
         prepare(found)
+        # What a killed predecessor's roles wrote about themselves is about nobody.
+        shutil.rmtree(found.data_dir / "run", ignore_errors=True)
         state = running_file(found.data_dir)
         write_json(state, _state(found, api=None))
         supervisor = Supervisor(
@@ -48,6 +52,8 @@ def run(
             run_dir=found.data_dir / "run",
             is_healthy=lambda: _is_healthy(found),
             log_dir=log_dir,
+            # A port that "any free one" means is chosen once: it is the API's over restarts as well.
+            environment={"MAINSTEM_API__PORT": str(found.config.api.port or free_ports(1)[0])},
         )
 
         def ready() -> None:

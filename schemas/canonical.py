@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from schemas.errors import DecodeError
+
+_SHORT: Final = 128
 
 
 def canonical_json(value: Any) -> bytes:
@@ -39,9 +41,18 @@ def parse_json(text: bytes) -> Any:
     return value
 
 
-@lru_cache(maxsize=65_536)
 def pointer(*tokens: str) -> str:
     """Return the JSON pointer (RFC 6901) that leads through *tokens*."""
+    # What is kept for the next call is bounded in number and in length: keys of a payload may be of any length.
+    return _short_pointer(*tokens) if len(tokens[-1]) <= _SHORT else _joined(tokens)
+
+
+@lru_cache(maxsize=16_384)
+def _short_pointer(*tokens: str) -> str:
+    return _joined(tokens)
+
+
+def _joined(tokens: tuple[str, ...]) -> str:
     return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in tokens)
 
 

@@ -5,12 +5,15 @@ A claim is (connector, value); claims come by precedence, strongest first. None 
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.canonical import canonical_json
 from schemas.refs import EntityRef
 
 Claims = Sequence[tuple[str, Any]]
+
+
+_LONGEST_REF: Final = 3 * 63 + 2
 
 
 class Outcome(NamedTuple):
@@ -128,9 +131,14 @@ def _target_key(element: Any) -> str | None:
     return _text_key(element.get("target")) if type(element) is dict else None
 
 
-@lru_cache(maxsize=65_536)
 def canonical_ref(text: str, kind: str | None, namespace: str) -> str:
     """Return the entityRef that *text* means, or its own lower-cased text where it means none."""
+    # A longer text is no reference: it would only fill the memory of what was asked before.
+    return _parsed_ref(text, kind, namespace) if len(text) <= _LONGEST_REF else text.lower()
+
+
+@lru_cache(maxsize=16_384)
+def _parsed_ref(text: str, kind: str | None, namespace: str) -> str:
     try:
         return str(EntityRef.parse(text, kind=kind, namespace=namespace))
     except ValueError:
