@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from mainstem.configuration.kafka import KafkaConfig
-from schemas.errors import UnavailableError
+from schemas.errors import ConfigError, UnavailableError
 from schemas.topics import ExistingTopic, TopicDefinition, Topics, differences, require
 
 Client = Mapping[str, str | int | bool]
@@ -49,7 +49,10 @@ class Cluster:
     def __init__(self, client: Client) -> None:
         self._servers = client["bootstrap.servers"]
         self._faults: list[KafkaError] = []
-        self._admin = AdminClient({**client, "error_cb": self._faults.append})
+        try:
+            self._admin = AdminClient({**client, "error_cb": self._faults.append})
+        except KafkaException as error:
+            raise ConfigError(f"kafka: these settings open no client: {error.args[0].str()}") from None
 
     def topic_names(self) -> set[str]:
         return set(self._metadata().topics)
@@ -68,7 +71,7 @@ class Cluster:
             resource.name: ExistingTopic(
                 name=resource.name,
                 partitions=len(found[resource.name].partitions),
-                config={entry.name: entry.value for entry in self._result(answer).values()},
+                config={entry.name: entry.value for entry in self._told(answer).values()},
             )
             for resource, answer in configs.items()
         }
@@ -116,13 +119,21 @@ class Cluster:
         answer = self._admin.describe_consumer_groups([group], request_timeout=ANSWER_SECONDS)[group]
         try:
             members = self._result(answer).members
-        except KafkaException:
-            return set()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return set()
+            raise self._unavailable(error.args[0]) from None
         return {member.group_instance_id for member in members if member.group_instance_id}
 
     def _metadata(self) -> Any:
         try:
             return self._admin.list_topics(timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            raise self._unavailable(error.args[0]) from None
+
+    def _told(self, answer: Any) -> Any:
+        try:
+            return self._result(answer)
         except KafkaException as error:
             raise self._unavailable(error.args[0]) from None
 

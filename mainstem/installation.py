@@ -12,6 +12,7 @@ from mainstem.cluster import Client, Cluster, client_settings
 from mainstem.config import Config
 from mainstem.configuration.loading import load
 from mainstem.configuration.plugins import check_sinks, check_types
+from schemas.database import where
 from schemas.errors import ConfigError, UnavailableError
 from schemas.topics import Topics
 
@@ -73,9 +74,11 @@ class Installation:
 
     @property
     def dsn(self) -> str:
-        """Raises UnavailableError when no Postgres is configured and no `up` runs."""
+        """Raises UnavailableError when no Postgres is configured and no `up` runs, ConfigError for what is no DSN."""
         configured = self.config.postgres.dsn
-        return configured.get_secret_value() if configured else self._running("Postgres", "postgres.dsn").postgres
+        dsn = configured.get_secret_value() if configured else self._running("Postgres", "postgres.dsn").postgres
+        where(dsn)
+        return dsn
 
     @property
     def connector_ids(self) -> list[str]:
@@ -123,7 +126,11 @@ def find_running(data_dir: Path) -> Running | None:
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Write *path* in one step: a reader finds the old text or the new one, never a part."""
+    """Write *path* in one step: a reader finds the old text or the new one, never a part.
+
+    For its owner alone: it may hold a password of the database.
+    """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     fresh.replace(path)

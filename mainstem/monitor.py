@@ -10,6 +10,8 @@ import orjson
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from schemas.errors import UnavailableError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
@@ -23,7 +25,10 @@ class Monitor:
     """A small server on a thread of its own; it ends with the process."""
 
     def __init__(self, ready: Callable[[], Readiness], *, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._server = ThreadingHTTPServer((host, port), _handler(ready))
+        try:
+            self._server = ThreadingHTTPServer((host, port), _handler(ready))
+        except OSError as error:
+            raise UnavailableError(f"the monitor cannot listen on {host}:{port}: {error.strerror}") from None
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="monitor", daemon=True).start()
 

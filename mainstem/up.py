@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,10 @@ from mainstem.embedded import DataDirLock, EmbeddedKafka, EmbeddedPostgres, Embe
 from mainstem.embedded.ports import free_ports
 from mainstem.embedded.service import ProgressHook
 from mainstem.installation import Installation, Running, running_file, write_json
+from mainstem.roles.role import stop_thread_on_signals
 from mainstem.supervisor import RoleSpec, Supervisor
-from schemas.errors import ConfigError, MainstemError
+from schemas.database import where
+from schemas.errors import ConfigError, MainstemError, UnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -37,9 +38,9 @@ def run(
 ) -> None:
     """Run until a signal (or *stop*). *ready_file* gets `{"kafka", "postgres", "api", "pid"}` once all is ready."""
     installation.check_plugins()
-    stop = stop or _stop_on_signals()
+    stop = stop or stop_thread_on_signals()
     if ready_file is not None:
-        ready_file.unlink(missing_ok=True)
+        _clear(ready_file)
     with DataDirLock(installation.data_dir), embedded(installation, progress) as (found, services):
         prepare(found)
         # What a killed predecessor's roles wrote about themselves is about nobody.
@@ -61,7 +62,7 @@ def run(
             write_json(state, facts)
             if ready_file is not None:
                 write_json(ready_file, facts)
-            log.info("up.ready", **facts)
+            log.info("up.ready", kafka=found.bootstrap_servers, postgres=where(found.dsn), api=facts["api"])
             if on_ready is not None:
                 on_ready.set()
 
@@ -159,8 +160,10 @@ def _is_healthy(installation: Installation) -> bool:
     return True
 
 
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
+def _clear(ready_file: Path) -> None:
+    try:
+        ready_file.unlink(missing_ok=True)
+        ready_file.touch()
+        ready_file.unlink()
+    except OSError as error:
+        raise UnavailableError(f"--ready-file {ready_file}: {error.strerror}") from None

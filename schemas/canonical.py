@@ -44,7 +44,7 @@ def parse_json(text: bytes) -> Any:
 def pointer(*tokens: str) -> str:
     """Return the JSON pointer (RFC 6901) that leads through *tokens*."""
     # What is kept for the next call is bounded in number and in length: keys of a payload may be of any length.
-    return _short_pointer(*tokens) if len(tokens[-1]) <= _SHORT else _joined(tokens)
+    return _joined(tokens) if tokens and len(tokens[-1]) > _SHORT else _short_pointer(*tokens)
 
 
 @lru_cache(maxsize=16_384)

@@ -39,6 +39,8 @@ class EntityRef:
         found_kind = match["kind"] or kind
         if found_kind is None:
             raise ValueError("the reference has no kind: it is written kind:namespace/name")
+        if not text.isascii():  # some letters are ASCII only once they are lower-cased
+            raise ValueError("a reference has no other letters than A to Z, a to z and digits")
         ref = cls(found_kind.lower(), (match["namespace"] or namespace).lower(), match["name"].lower())
         if not KIND.fullmatch(ref.kind):
             raise ValueError("the kind of the reference must be 1 to 63 letters and digits and begin with a letter")

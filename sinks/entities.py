@@ -20,8 +20,8 @@ def read_entity(delivery: Delivery) -> MergedEntity | Vanished:
         return Vanished(
             tenant=tenant,
             entity_ref=str(ref),
-            version=_number(delivery, "version"),
-            merged_at=_number(delivery, "mergedAt"),
+            version=header_number(delivery, "version"),
+            merged_at=header_number(delivery, "mergedAt"),
             reason=reason.decode(errors="replace"),
         )
     read_key(delivery.key)
@@ -46,7 +46,7 @@ def read_key(key: bytes) -> tuple[str, EntityRef]:
     return tenant, ref
 
 
-def _number(delivery: Delivery, name: str) -> int:
+def header_number(delivery: Delivery, name: str) -> int:
     value = delivery.header(name)
     if value is None or not _NUMBER.fullmatch(value):
         raise DecodeError(f"the null value has no header {name} with a number: another producer wrote it")

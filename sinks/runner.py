@@ -54,6 +54,7 @@ class SinkRunner:
         self._assignments = 0
         self._attempts = 0
         self._lag: int | None = None
+        self._is_placed = False
         self._done = 0
         self._dead_letters = DeadLetters(settings.client, settings.topics.dead_letters, self._name)
         group = f"{settings.topics.prefix}-sink-{self._name}"
@@ -185,6 +186,7 @@ class SinkRunner:
         # Nothing is fetched before the sink said where to begin, which may take as long as its system is away.
         self._consumer.assign([])
         self._unplaced = [(found.topic, found.partition) for found in partitions]
+        self._is_placed = not partitions
         self._assignments += 1
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -192,6 +194,7 @@ class SinkRunner:
         self._consumer.resume(partitions)
         self._assignments += 1
         self._unplaced = []
+        self._is_placed = False
         self._lag = None
         for topic, partition in self._next:
             self._metrics.lag.remove(self._name, topic, str(partition))
@@ -205,6 +208,7 @@ class SinkRunner:
         self._consumer.assign(placed)
         self._unplaced = []
         self._next = dict(found)
+        self._is_placed = True
         for topic in {topic for topic, _ in wanted}:  # a first failure that has no zero before it is not seen
             self._metrics.rows.labels(self._name, topic)
             self._metrics.dead_letters.labels(self._name, topic)
@@ -212,8 +216,9 @@ class SinkRunner:
         log.info("sink.partitions_assigned", sink=self._name, count=len(wanted))
 
     def _observe(self) -> None:
-        if self._assignments and not self._unplaced:
-            self._lag = 0
+        if not self._is_placed:
+            return
+        self._lag = 0
         for (topic, partition), position in self._next.items():
             bounds = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
             if bounds is not None and bounds[1] >= 0:

@@ -71,6 +71,8 @@ class Publisher:
                 "partitioner": "murmur2_random",
                 "delivery.timeout.ms": DELIVERY_MS,
                 "linger.ms": 5,
+                # What a topic takes: librdkafka counts key and overhead as well, and a change may have 1,000,000 bytes.
+                "message.max.bytes": 1_048_000,
             }
         )
 

@@ -63,12 +63,12 @@ class Runner:
                 report = await self.run_once()
             except Fatal:
                 raise
-            except (MainstemError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - a source may raise whatever its system does: the run failed
                 pause = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
                 failures += 1
                 self.is_failing = True
                 self._metrics.runs.labels(self._connector.id, "failed").inc()
-                self._log.error("connector.run_failed", reason=str(error), again_in_seconds=pause)
+                self._log.error("connector.run_failed", reason=_reason(error), again_in_seconds=pause)
             else:
                 failures, self.is_failing = 0, False
                 self.completed_runs += 1
@@ -107,6 +107,11 @@ class Runner:
         for place, reason in refused:
             self._log.warning("connector.document_refused", place=place, reason=reason)
         return drafts, len(refused)
+
+
+def _reason(error: Exception) -> str:
+    """An error of ours is a sentence without payload text; of another's the class must do."""
+    return str(error) if isinstance(error, MainstemError) else type(error).__name__
 
 
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:

@@ -129,7 +129,9 @@ class Engine(faust.App):
 
     def _lags(self) -> dict[TP, int]:
         positions: dict[TP, Position] = dict(self.consumer.positions)
-        return {tp: max(0, int(self.consumer.highwater(tp) or 0) - each.done) for tp, each in positions.items()}
+        # Before the first fetch only the end at assignment is known.
+        ends = {tp: max(int(self.consumer.highwater(tp) or 0), each.known) for tp, each in positions.items()}
+        return {tp: max(0, ends[tp] - each.done) for tp, each in positions.items()}
 
     @property
     def done(self) -> int:
@@ -317,6 +319,8 @@ class Engine(faust.App):
             # A commit under way may have read `done` before the last run ended.
             await self.consumer.maybe_wait_for_commit_to_finish()
             await self.consumer.commit()
+            for tp in self.consumer.positions:
+                self.metrics.lag.remove(tp.topic, str(tp.partition))
             await super()._on_partitions_revoked(revoked)
         finally:
             self._versions.update({partition: state.version for partition, state in self._states.items()})

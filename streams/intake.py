@@ -12,7 +12,7 @@ from aiokafka.partitioner import murmur2
 from schemas.changes import Control, Origin, read_change
 from schemas.codec import decode_change
 from schemas.dead_letters import dead_letter_headers
-from schemas.errors import Skippable
+from schemas.errors import DecodeError, Skippable
 from schemas.metrics import OUTCOMES
 from schemas.records import Record
 from schemas.refs import entity_key
@@ -23,6 +23,8 @@ from streams.transport import Output, Run
 
 log = structlog.get_logger(__name__)
 
+MAX_FORWARD: Final = 1_040_000
+"""Bytes of value and headers that a changes topic surely takes."""
 _ORIGIN: Final = re.compile(rb"[a-zA-Z0-9._-]{1,249}/\d{1,10}/\d{1,19}")
 
 
@@ -101,6 +103,9 @@ class Intake:
             arrived = entry.arrived
             headers = [(name, value) for name, value in arrived.headers if name != FORWARDED_FROM]
             headers.append((FORWARDED_FROM, _origin(arrived).encode()))
+            if len(arrived.value or b"") + sum(len(name) + len(value or b"") for name, value in headers) > MAX_FORWARD:
+                self.dead_letter(arrived, DecodeError("too large, with its headers, to be forwarded"), tally)
+                continue
             tally.written.add(arrived.topic, partition, Output(key, arrived.value, headers, arrived.timestamp))
             tally.counts["forwarded"] += 1
 

@@ -217,7 +217,9 @@ class Processor:
         known = self._published_values.get(key)
         if known is None or known[0] != held.content_hash:
             before = merge(held.by_connector.values(), self._policy, now=held.merged_at)
-            known = (held.content_hash, before.values if before else {})
+            if before is None or before.content_hash != held.content_hash:
+                return [""]  # published under another policy: what of it changed cannot be told
+            known = (held.content_hash, before.values)
         return changed_pointers(known[1], entity.values)
 
     def _remember(self, key: bytes, content_hash: str, values: Mapping[str, Any]) -> None:

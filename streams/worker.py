@@ -3,12 +3,13 @@
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
+from mode import CrashingSupervisor
 
 from schemas.errors import FencedError, MainstemError, UnavailableError
 from schemas.metrics import ProcessorMetrics
@@ -42,8 +43,6 @@ class WorkerSettings:
     """Fixed where *data_dir* survives restarts: a successor under it gets its predecessor's partitions at once, and
     must be started only when the predecessor's lease is over. None: a member that is forgotten when it ends."""
     session_timeout: float = SESSION_TIMEOUT
-    faust: Mapping[str, Any] | None = None
-    """Further settings of Faust: credentials and TLS."""
 
 
 class Worker:
@@ -93,8 +92,6 @@ def _reason(error: BaseException | None) -> Exception:
 
 
 def _engine(settings: WorkerSettings, metrics: ProcessorMetrics, clock: Callable[[], int]) -> Engine:
-    from mode import CrashingSupervisor  # noqa: PLC0415 - Faust costs a second of start-up
-
     return Engine(
         settings.topics.processor_group,
         metrics=metrics,
@@ -124,5 +121,4 @@ def _engine(settings: WorkerSettings, metrics: ProcessorMetrics, clock: Callable
         web_enabled=False,
         worker_redirect_stdouts=False,
         agent_supervisor=CrashingSupervisor,
-        **(settings.faust or {}),
     )

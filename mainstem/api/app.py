@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from psycopg import OperationalError
+from psycopg import DataError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
@@ -42,7 +43,8 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
-    for unreachable in (OperationalError, PoolTimeout):
+    app.add_exception_handler(DataError, _on_unstorable)
+    for unreachable in (psycopg.Error, PoolTimeout):
         app.add_exception_handler(unreachable, _on_database_away)
     app.middleware("http")(_check_token)
     app.include_router(operations.router)
@@ -81,6 +83,11 @@ async def _check_token(request: Request, proceed: Callable[[Request], Awaitable[
         return await proceed(request)
     problem = Problem(401, "Unauthorized", "send the token of api.token as Authorization: Bearer TOKEN")
     return answer(problem, {"WWW-Authenticate": "Bearer"})
+
+
+async def _on_unstorable(request: Request, error: Exception) -> Response:
+    del error
+    return await on_problem(request, Problem(400, "Bad request", "a parameter holds a text that no database can hold"))
 
 
 async def _on_database_away(request: Request, error: Exception) -> Response:

@@ -24,11 +24,10 @@ def runnable(installation: Installation, ids: Collection[str] = ()) -> list[Conn
     if unknown := sorted(set(ids) - configured.keys()):
         known = ", ".join(sorted(configured)) or "none"
         raise ConfigError(f"connector {unknown[0]} is not configured; configured are: {known}")
-    return [
-        _connector(each, installation)
-        for name, each in configured.items()
-        if (name in ids or not ids) and each.enabled and source_class(each.type).runs_here
-    ]
+    found = {name: each for name, each in configured.items() if each.enabled and source_class(each.type).runs_here}
+    if idle := sorted(set(ids) - found.keys()):
+        raise ConfigError(f"connector {idle[0]} does not run here: it is not enabled, or others publish its changes")
+    return [_connector(each, installation) for name, each in found.items() if name in ids or not ids]
 
 
 def run(installation: Installation, ids: Collection[str], options: RoleOptions) -> None:
@@ -45,10 +44,13 @@ async def _run(runners: list[Runner], options: RoleOptions) -> None:
     present(options, lambda: _readiness(runners))
     if not runners:
         log.warning("connectors.nothing_to_run")
-    async with asyncio.TaskGroup() as group:
-        for runner in runners:
-            group.create_task(runner.run(stop))
-        group.create_task(_until(stop))
+    tasks = [asyncio.create_task(runner.run(stop)) for runner in runners]
+    tasks.append(asyncio.create_task(_until(stop)))
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _until(stop: asyncio.Event) -> None:
@@ -59,6 +61,12 @@ def _readiness(runners: list[Runner]) -> Readiness:
     failing = sorted(runner.id for runner in runners if runner.is_failing)
     waiting = sorted(runner.id for runner in runners if not runner.completed_runs)
     return Readiness(is_ready=not failing and not waiting, detail={"failing": failing, "not_yet_complete": waiting})
+
+
+def _rest_seconds(connector: ConnectorConfig) -> float:
+    """A record is renewed at half its life, however long the rest is: an entity must not vanish between two runs."""
+    rest = connector.incremental.rest_length.total_seconds()
+    return rest if connector.ttl is None else min(rest, connector.ttl.total_seconds() / 2)
 
 
 def _connector(connector: ConnectorConfig, installation: Installation) -> Connector:
@@ -73,5 +81,5 @@ def _connector(connector: ConnectorConfig, installation: Installation) -> Connec
         source=source_class(connector.type)(settings),
         tenant=connector.tenant,
         is_complete=connector.is_complete,
-        rest_seconds=connector.incremental.rest_length.total_seconds(),
+        rest_seconds=_rest_seconds(connector),
     )

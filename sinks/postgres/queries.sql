@@ -30,7 +30,8 @@ UPDATE entities SET deleted_at = %(deleted_at)s::timestamptz, version = %(versio
 WHERE tenant = %(tenant)s AND entity_ref = %(entity_ref)s AND version < %(version)s;
 
 -- name: forget_records
-DELETE FROM entity_records WHERE tenant = %(tenant)s AND entity_ref = %(entity_ref)s;
+DELETE FROM entity_records
+WHERE tenant = %(tenant)s AND entity_ref = %(entity_ref)s AND state_version < %(version)s;
 
 -- name: drop_absent_records
 DELETE FROM entity_records

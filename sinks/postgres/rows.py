@@ -13,7 +13,7 @@ from schemas.errors import DecodeError
 from schemas.records import NEVER, Record, Records
 from schemas.refs import EntityRef
 from sinks.base import Delivery
-from sinks.entities import read_entity, read_key
+from sinks.entities import header_number, read_entity, read_key
 
 Row = dict[str, Any]
 
@@ -31,7 +31,7 @@ class Rows:
 
     upserts: dict[bytes, MergedEntity] = field(default_factory=dict)
     vanished: dict[bytes, Vanished] = field(default_factory=dict)
-    forgotten: set[bytes] = field(default_factory=set)
+    forgotten: dict[bytes, int] = field(default_factory=dict)
     held: dict[bytes, Records] = field(default_factory=dict)
 
     def add_entity(self, delivery: Delivery) -> None:
@@ -47,8 +47,8 @@ class Rows:
     def add_records(self, delivery: Delivery) -> None:
         read_key(delivery.key)
         if delivery.value is None:
-            self.forgotten.add(delivery.key)
-            self.held.pop(delivery.key, None)
+            version = header_number(delivery, "version")
+            self.forgotten[delivery.key] = max(version, self.forgotten.get(delivery.key, version))
         else:
             _keep_highest(self.held, delivery.key, _records(delivery.value))
 
@@ -56,8 +56,13 @@ class Rows:
         """Yield (statement, its rows) in the order in which they must run, rows sorted so that locks are too."""
         yield "upsert_entity", [_entity_row(entity) for _, entity in sorted(self.upserts.items())]
         yield "mark_vanished", [_vanished_row(vanished) for _, vanished in sorted(self.vanished.items())]
-        yield "forget_records", [_identity(key) for key in sorted(self.forgotten)]
-        held = sorted(self.held.items())
+        yield "forget_records", [_end_row(key, version) for key, version in sorted(self.forgotten.items())]
+        # A state that was forgotten later in the batch must not come back.
+        held = [
+            (key, records)
+            for key, records in sorted(self.held.items())
+            if key not in self.forgotten or records.version > self.forgotten[key]
+        ]
         yield "drop_absent_records", [_absence_row(key, records) for key, records in held]
         yield "upsert_record", [row for key, records in held for row in _record_rows(key, records)]
 
@@ -89,6 +94,10 @@ def _records(value: bytes) -> Records:
     except (ValueError, KeyError, TypeError) as error:
         raise DecodeError("the content of a record is no JSON of an entity and its facts") from error
     return records
+
+
+def _end_row(key: bytes, version: int) -> Row:
+    return {**_identity(key), "version": version}
 
 
 def _identity(key: bytes) -> Row:

@@ -95,8 +95,11 @@ class Stage:
         gone = Vanished(tenant="default", entity_ref=ref, version=version, merged_at=merged_at, reason="deleted")
         self.publish(self.topics.entities, ref.encode(), None, gone.headers())
 
-    def hold(self, ref: str, held: Records | None) -> None:
-        self.publish(self.topics.changelog, ref.encode(), None if held is None else encode_records(held))
+    def hold(self, ref: str, held: Records) -> None:
+        self.publish(self.topics.changelog, ref.encode(), encode_records(held))
+
+    def forget(self, ref: str, version: int) -> None:
+        self.publish(self.topics.changelog, ref.encode(), None, [("version", b"%d" % version)])
 
     def forget_group(self, sink: str) -> None:
         """Remove all that Kafka knows about how far *sink* has read."""

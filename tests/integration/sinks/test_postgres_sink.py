@@ -236,7 +236,11 @@ def test_each_held_record_has_a_row_until_it_is_forgotten(stage, dsn, records, e
     stage.hold(PAY, records(1, "cmdb", "pager"))
     stage.hold(PAY, records(3, "git", "pager"))
     eventually(lambda: [(row[0], row[-1]) for row in rows(dsn, query)] == [("git", 3), ("pager", 3)])
-    stage.hold(PAY, None)
+    stage.forget(PAY, 2)
+    stage.forget("component:default/other", 9)
+    eventually(lambda: rows(dsn, "SELECT sum(next_offset)::int FROM sink_offsets") == [(6,)])
+    assert [row[0] for row in rows(dsn, query)] == ["git", "pager"]
+    stage.forget(PAY, 4)
     eventually(lambda: rows(dsn, query) == [])
 
 

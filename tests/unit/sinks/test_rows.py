@@ -100,14 +100,22 @@ def test_an_entity_that_came_and_went_in_one_batch_keeps_its_last_content():
 
 def test_records_after_a_forgetting_stand_alone():
     rows = Rows()
-    rows.add_records(delivery(records(9, git=None)))
-    rows.add_records(delivery(None))
-    rows.add_records(delivery(records(4, cmdb=60, pager=NEVER)))
+    rows.add_records(delivery(records(3, git=None)))
+    rows.add_records(gone(4))
+    rows.add_records(delivery(records(9, cmdb=60, pager=NEVER)))
     found = statements(rows)
+    assert found["forget_records"][0]["version"] == 4
     assert [(row["data_source"], row["expiration_date"]) for row in found["upsert_record"]] == [
         ("cmdb", "1970-01-01T00:01:01+00:00"),
         ("pager", "infinity"),
     ]
+
+
+def test_records_before_a_forgetting_do_not_come_back():
+    rows = Rows()
+    rows.add_records(gone(4))
+    rows.add_records(delivery(records(3, cmdb=60)))
+    assert statements(rows).keys() == {"forget_records"}
 
 
 @pytest.mark.parametrize(
