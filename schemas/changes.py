@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from schemas.canonical import canonical_json, content_hash, pointer
+from schemas.descriptor_rules import is_placeholder
 from schemas.descriptors import faults, received
 from schemas.errors import ValidationError
 from schemas.records import NEVER, Record
@@ -239,11 +240,6 @@ def _has_text(element: object, key: str) -> bool:
         return False
     value = element[key]
     return value is None or isinstance(value, str) or is_placeholder(value)
-
-
-def is_placeholder(value: object) -> bool:
-    """Whether *value* is an object with one key that begins with `$`: it stands for a text that is read elsewhere."""
-    return isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith("$")
 
 
 def _refuse(found: list[tuple[str, str]]) -> None:

@@ -8,18 +8,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from schemas.refs import KIND
+from schemas.topics import CONNECTOR_ID, RESERVED_CONNECTORS
+
 _DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([smhd]?)")
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION_SENTENCE = "a duration is seconds or 90s, 15m, 24h, 7d"
 _CRON = re.compile(r"(?:[0-9A-Za-z*/,#?-]+\s+){4}[0-9A-Za-z*/,#?-]+")
-_ID = re.compile(r"[a-z0-9-]{1,63}")
-_KIND = re.compile(r"[a-zA-Z][a-z0-9A-Z]{0,62}")
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
 _PREFIX = re.compile(r"(?=.{1,100}\Z)[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*")
 _SERVER = re.compile(r"(?:[A-Za-z]+://)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})")
 _MAX_PORT = 65_535
-
-RESERVED_IDS = frozenset({"override", "manual"})
 
 
 def parse_duration(value: Any) -> timedelta:
@@ -81,7 +80,7 @@ def _matching(pattern: re.Pattern[str], sentence: str) -> Callable[[str], str]:
 
 
 def _unreserved(value: str) -> str:
-    if value in RESERVED_IDS:
+    if value in RESERVED_CONNECTORS:
         raise ValueError("this id is reserved (override and manual are Mainstem's own); choose another")
     return value
 
@@ -116,15 +115,15 @@ Cron = Annotated[
     AfterValidator(_matching(_CRON, "a schedule has five fields: minute hour day month weekday, as in */15 * * * *")),
 ]
 Kind = Annotated[
-    str, AfterValidator(_matching(_KIND, "a kind is letters and digits, such as component")), AfterValidator(str.lower)
+    str, AfterValidator(_matching(KIND, "a kind is letters and digits, such as component")), AfterValidator(str.lower)
 ]
 Pointer = Annotated[str, AfterValidator(_matching(_POINTER, "must be a JSON pointer, such as /spec/owner"))]
 TenantId = Annotated[
-    str, AfterValidator(_matching(_ID, "a tenant's id is 1 to 63 lower-case letters, digits and dashes"))
+    str, AfterValidator(_matching(CONNECTOR_ID, "a tenant's id is 1 to 63 lower-case letters, digits and dashes"))
 ]
 ConnectorId = Annotated[
     str,
-    AfterValidator(_matching(_ID, "a connector's id is 1 to 63 lower-case letters, digits and dashes")),
+    AfterValidator(_matching(CONNECTOR_ID, "a connector's id is 1 to 63 lower-case letters, digits and dashes")),
     AfterValidator(_unreserved),
 ]
 TopicPrefix = Annotated[

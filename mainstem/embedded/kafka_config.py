@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-_MESSAGE_MAX_BYTES = 8 * 1024 * 1024
-_REQUEST_MAX_BYTES = 4 * _MESSAGE_MAX_BYTES
+from schemas.topics import MAX_MESSAGE_BYTES
+
+_REQUEST_MAX_BYTES = 4 * MAX_MESSAGE_BYTES
 
 # Kafka does not wait for the disk on a produce: an acknowledged record is in the system's page cache
 # and survives the death of the process, not that of the machine.
@@ -29,8 +30,8 @@ _FIXED = {
     # After a kill -9 the controller waits for the dead broker's session to end before it takes the new one.
     "broker.session.timeout.ms": 3_000,
     "broker.heartbeat.interval.ms": 750,
-    "message.max.bytes": _MESSAGE_MAX_BYTES,
-    "replica.fetch.max.bytes": _MESSAGE_MAX_BYTES,
+    "message.max.bytes": MAX_MESSAGE_BYTES,
+    "replica.fetch.max.bytes": MAX_MESSAGE_BYTES,
     "socket.request.max.bytes": _REQUEST_MAX_BYTES,
     "num.network.threads": 2,
     "num.io.threads": 4,

@@ -40,10 +40,11 @@ def test_the_schema_is_a_schema():
 
 
 @settings(max_examples=150, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
-@given(changes.upserts() | changes.deletes())
-def test_whatever_the_decoder_accepts_validates(document):
-    if understood(document):
-        VALIDATOR.validate(document)
+@given(changes.histories())
+def test_whatever_the_decoder_accepts_validates(history):
+    for said in history:
+        if understood(said.document):
+            VALIDATOR.validate(said.document)
 
 
 ACCEPTED = {

@@ -3,10 +3,12 @@
 import pytest
 
 from schemas.errors import ConfigError, TopicMismatchError
+from schemas.plugins import find
+from sinks.base import Sink
 from sinks.incidents import IncidentsSink
 from sinks.placement import Start, begin
 from sinks.postgres.sink import PostgresSink
-from sinks.registry import find
+from sinks.registry import GROUP
 
 AT = ("mainstem.entities", 3)
 
@@ -31,9 +33,9 @@ def test_an_offset_beyond_the_end_says_that_the_topic_was_replaced():
 
 @pytest.mark.parametrize(("name", "expected"), [("incidents", IncidentsSink), ("postgres", PostgresSink)])
 def test_built_in_sinks_are_found_like_any_other(name, expected):
-    assert expected is find(name)
+    assert expected is find(GROUP, name, Sink)
 
 
 def test_an_unknown_sink_is_refused_with_what_is_installed():
     with pytest.raises(ConfigError, match=r"no sink backstge; installed are: .*incidents, postgres"):
-        find("backstge")
+        find(GROUP, "backstge", Sink)
