@@ -503,9 +503,9 @@ class _Folding:
             if element in (None, ""):
                 return None
             if not isinstance(element, str):
-                return canonical(element).decode()
+                return canonical(element).decode(), "no text"
             ref = parse_ref(element, kind=kind, namespace=self.namespace)
-            return element.lower() if ref is None else f"{ref[0]}:{ref[1]}/{ref[2]}"
+            return element.lower() if ref is None else f"{ref[0]}:{ref[1]}/{ref[2]}", ""
 
         return key
 
@@ -517,7 +517,7 @@ def _names(said) -> set[str]:
 def _tag(element):
     if element in (None, ""):
         return None
-    return element if isinstance(element, str) else canonical(element).decode()
+    return (element, "") if isinstance(element, str) else (canonical(element).decode(), "no text")
 
 
 def _of(attribute):

@@ -77,6 +77,7 @@ class PostgresSink(Sink):
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
 
     def _rows(self, batch: Sequence[Delivery]) -> Rows:
         rows = Rows()
@@ -133,9 +134,9 @@ class PostgresSink(Sink):
             return UnavailableError(f"{where(self.settings.dsn)}: {named}; run `mainstem db migrate`")
         if isinstance(error, psycopg.DataError | psycopg.IntegrityError) or _is_too_large(error):
             return Skippable(f"Postgres cannot hold it: {named}")
-        if isinstance(error, errors.ReadOnlySqlTransaction) and self._connection is not None:
-            self._connection.close()  # a standby now: the next connection may find the primary
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | errors.ReadOnlySqlTransaction):
+            # Never used again: it may hang half-way in a pipeline without being closed, or lead to a standby.
+            self.close()
             return Retriable(f"{where(self.settings.dsn)}: {named}")
         return error
 

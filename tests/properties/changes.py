@@ -22,7 +22,7 @@ TEXTS = (ABSENT, ABSENT, None, "", "a", "b", "Zürich \N{GRINNING FACE}", {"$tex
 VALUES = (ABSENT, None, "", "x", 0, 1, 1.0, True, False, [], {}, ["", None], {"a": None}, {"b": "", "a": [1]}, 1.5)
 REFS = (
     "pay", "Pay", "api:pay", "API:default/Pay", "team/pay", "component:team/PAY", "component:pay", "Component:cart",
-    "not a ref", "Not A Ref", "a:b:c", None, {"$text": "ref"},
+    "not a ref", "Not A Ref", "a:b:c", None, {"$text": "ref"}, '{"$text":"ref"}',
 )  # fmt: skip
 URLS = ("https://a.example", "https://b.example/x", "https://c.example?y=1")
 LOCATIONS = (
