@@ -2,14 +2,22 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 from schemas.canonical import canonical_json, content_hash
 
 Provenance = Mapping[str, str | list[str]]
 """JSON pointer into `{"entity", "service"}` (with `/entity` left out) to the connector that won, or, for a union, to
 every connector that gave an element, by precedence."""
+
+
+class Texts(NamedTuple):
+    """The canonical JSON of an entity's three parts."""
+
+    entity: bytes
+    service: bytes
+    provenance: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,15 +31,25 @@ class Entity:
     """The value at each pointer of `provenance`."""
     stale: tuple[str, ...]
     """The connectors whose record is stale, sorted."""
+    _texts: Texts | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def texts(self) -> Texts:
+        """What is hashed and published, encoded once."""
+        if self._texts is None:
+            texts = Texts(*map(canonical_json, (self.entity, self.service, self.provenance)))
+            object.__setattr__(self, "_texts", texts)
+            return texts
+        return self._texts
 
     @property
     def content_hash(self) -> str:
-        return content_hash(canonical_json({"entity": self.entity, "service": self.service}))
+        return content_hash(b'{"entity":%b,"service":%b}' % self.texts[:2])
 
     @property
     def view_hash(self) -> str:
         """Changes whenever provenance or the stale connectors do."""
-        view = canonical_json([self.provenance, self.stale])
+        view = self.texts.provenance + canonical_json(self.stale)
         return hashlib.blake2b(view, digest_size=16).hexdigest()
 
 

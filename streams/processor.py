@@ -206,7 +206,7 @@ class Processor:
             stale=list(entity.stale),
             merged_at=after.merged_at,
         )
-        value = encode_entity(merged)
+        value = encode_entity(merged, entity.texts)
         if len(value) > MAX_ENTITY_BYTES:
             raise MergeError(f"the merged entity has more than {MAX_ENTITY_BYTES} bytes")
         self._remember(key, after.content_hash, entity.values)
