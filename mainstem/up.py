@@ -17,7 +17,8 @@ from mainstem.embedded import DataDirLock, EmbeddedKafka, EmbeddedPostgres, Embe
 from mainstem.embedded.ports import free_ports
 from mainstem.embedded.service import ProgressHook
 from mainstem.installation import Installation, Running, running_file, write_json
-from mainstem.roles.role import stop_thread_on_signals
+from mainstem.roles.connectors import runnable
+from mainstem.roles.role import listen, stop_thread_on_signals
 from mainstem.supervisor import RoleSpec, Supervisor
 from schemas.database import where
 from schemas.errors import ConfigError, MainstemError, UnavailableError
@@ -38,6 +39,8 @@ def run(
 ) -> None:
     """Run until a signal (or *stop*). *ready_file* gets `{"kafka", "postgres", "api", "pid"}` once all is ready."""
     installation.check_plugins()
+    runnable(installation)
+    _require_free(installation)
     stop = stop or stop_thread_on_signals()
     if ready_file is not None:
         _clear(ready_file)
@@ -158,6 +161,13 @@ def _is_healthy(installation: Installation) -> bool:
     except (MainstemError, psycopg.Error):
         return False
     return True
+
+
+def _require_free(installation: Installation) -> None:
+    """Refuse at once what the API would refuse ten times."""
+    api = installation.config.api
+    if api.port:
+        listen(api.host, api.port).close()
 
 
 def _clear(ready_file: Path) -> None:

@@ -16,6 +16,22 @@ from schemas.errors import ValidationError
 from schemas.records import NEVER, Record
 from schemas.refs import EntityRef
 
+FIELDS: Final = frozenset(
+    [
+        "op",
+        "entityRef",
+        "tenant",
+        "entity",
+        "service",
+        "observedAt",
+        "version",
+        "generation",
+        "ttlSeconds",
+        "priority",
+        "id",
+    ]
+)
+"""What a change may say; anything else in it is ignored."""
 CONTROL_OPS: Final = ("outage", "recovered")
 MAX_AHEAD_MS: Final = 5 * 60 * 1000
 """How far `observedAt` may lie after the record's timestamp; what lies later is clamped."""

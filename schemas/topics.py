@@ -1,15 +1,15 @@
 """The topics: what each is called, what its keys and values are, how it is kept.
 
-| topic | key | value |
-|---|---|---|
-| `<prefix>.changes.<connector>` | entity key | a change, JSON or Avro (`schemas/changes.py`) |
-| `<prefix>.entities` | entity key | the merged entity (`MergedEntity.avsc`); null = gone |
-| `<prefix>.service.updated` | entity key | CloudEvents 1.0, binary mode |
-| `<prefix>.dead-letters` | original key | original value, byte for byte |
-| `<prefix>-processor-records-changelog` | entity key | the processor's table (`Records.avsc`) |
+| topic | key | value | written by | read by |
+|---|---|---|---|---|
+| `<prefix>.changes.<connector>` | entity key | a change, JSON or Avro (`changes.py`) | anybody | processor |
+| `<prefix>.entities` | entity key | the merged entity (`MergedEntity.avsc`); null = gone | processor | sinks |
+| `<prefix>.service.updated` | entity key | CloudEvents 1.0, binary mode | sink `incidents` | anybody |
+| `<prefix>.dead-letters` | original key | original value, byte for byte | processor, sinks | people |
+| `<prefix>-processor-records-changelog` | entity key | its table (`Records.avsc`) | processor | it, sink `postgres` |
 
-A change travels: `sources/runner.py` → `streams/processor.py` → `streams/merge.py` → `sinks/runner.py` →
-`sinks/postgres/sink.py`.
+A change travels: a connector such as `sources/git.py` → `sources/runner.py` → `streams/processor.py` →
+`streams/merge.py` → `sinks/runner.py` → `sinks/postgres/sink.py`.
 """
 
 import re

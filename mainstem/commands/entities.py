@@ -56,7 +56,7 @@ def list_entities(
         table.add_row(
             row["entity_ref"], _text(spec.get("owner")), _text(spec.get("lifecycle")), ", ".join(row["stale"])
         )
-    Console().print(table)
+    Console().print(table if table.row_count else "no entities match")
 
 
 @app.command("get")

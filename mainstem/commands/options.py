@@ -45,7 +45,10 @@ configuration_check: Final = group("Check the configuration.")
 def check(config: ConfigOption = None, data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
     """Read the configuration and name everything in it that cannot be used."""
     installation = opened(config, data_dir)
+    from mainstem.roles.connectors import runnable  # noqa: PLC0415 - not every command needs the sources
+
     installation.check_plugins()
+    runnable(installation)
     count = len(installation.config.connectors)
     typer.echo(f"{installation.config.origin.file}: right; {count} connector{'' if count == 1 else 's'}")
 

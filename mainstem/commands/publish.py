@@ -13,7 +13,10 @@ from rich.console import Console
 from rich.progress import track
 
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
+from mainstem.configuration.faults import did_you_mean
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
+from mainstem.log import warn
+from schemas.changes import FIELDS
 from schemas.errors import ConfigError, Skippable, TopicMismatchError
 from schemas.refs import DEFAULT_TENANT
 from schemas.topics import CONNECTOR_ID, require
@@ -68,6 +71,8 @@ def publish(
     installation = opened(config, data_dir)
     desk = _Desk(installation, connector, is_partial=partial)
     accepted = [*desk.entities(files or []), *desk.deletes(delete or [])]
+    if not accepted and not desk.refused and files == [STDIN]:
+        raise ConfigError("nothing to publish: standard input holds no document; name files, or --delete REF")
     for place, receipt in _published(accepted, installation, connector, dry_run=dry_run):
         typer.echo(_row(place, receipt, as_json=as_json))
     if desk.refused:
@@ -96,7 +101,9 @@ class _Desk:
                 if document.entity is None:
                     self._refuse(place, document.error or "not readable")
                 else:
-                    yield from self._checked(place, _as_change(document))
+                    change = _as_change(document)
+                    _warn_of_unknown(place, change)
+                    yield from self._checked(place, change)
 
     def deletes(self, refs: Iterable[str]) -> Iterator[_Placed]:
         for ref in refs:
@@ -113,6 +120,12 @@ class _Desk:
     def _refuse(self, place: str, reason: str) -> None:
         self.refused += 1
         sys.stderr.write(f"{place}: {reason}\n")
+
+
+def _warn_of_unknown(place: str, change: dict[str, Any]) -> None:
+    """A change may carry what nobody reads; where it was typed by hand, that is more likely a slip."""
+    for name in sorted(change.keys() - FIELDS):
+        warn(f"{place}: {name} is ignored; {did_you_mean(name, FIELDS, among='the fields of a change are')}")
 
 
 def _as_change(document: Document) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Final
 
 from mainstem.installation import write_json
 from mainstem.monitor import Monitor, Readiness
+from schemas.errors import UnavailableError
 
 RESTART_CODE: Final = 75
 """Exit code of a role that asks to be started again; no failure."""
@@ -51,3 +53,18 @@ def stop_thread_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the API's port. Raises UnavailableError when another program has it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        raise UnavailableError(
+            f"the API cannot listen on {host}:{port}: {error.strerror}; set api.port (0 takes any free port)"
+        ) from None
+    sock.listen(128)
+    return sock
