@@ -5,7 +5,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -40,11 +40,14 @@ def run(
     """Run until a signal (or *stop*). *ready_file* gets `{"kafka", "postgres", "api", "pid"}` once all is ready."""
     installation.check_plugins()
     runnable(installation)
-    _require_free(installation)
     stop = stop or stop_thread_on_signals()
-    if ready_file is not None:
-        _clear(ready_file)
-    with DataDirLock(installation.data_dir), embedded(installation, progress) as (found, services):
+    with ExitStack() as stack:
+        # First of all: port and ready-file may be those of an `up` that runs in this directory.
+        stack.enter_context(DataDirLock(installation.data_dir))
+        _require_free(installation)
+        if ready_file is not None:
+            _clear(ready_file)
+        found, services = stack.enter_context(embedded(installation, progress))
         prepare(found)
         # What a killed predecessor's roles wrote about themselves is about nobody.
         shutil.rmtree(found.data_dir / "run", ignore_errors=True)

@@ -1,0 +1,59 @@
+"""What the processor says is to be written, where random changes would rarely lead."""
+
+import orjson
+from faust.types.tuples import TP
+from prometheus_client import CollectorRegistry
+
+from schemas.codec import decode_entity
+from schemas.metrics import ProcessorMetrics
+from schemas.topics import Topics
+from streams.engine import PartitionState
+from streams.policy import ConnectorPolicy, Policy
+from streams.processor import Processor
+from streams.transport import Run
+from tests.properties.harness import Arriving, MemoryTable
+
+TOPICS = Topics(partitions=1)
+KEY = b"component:default/pay"
+
+
+def change(**spec):
+    entity = {"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": {"name": "pay"}, "spec": spec}
+    return orjson.dumps({"entity": entity})
+
+
+def arriving(connector, offset, value, *, key=KEY, headers=()):
+    return Arriving(TOPICS.changes(connector), 0, offset, 1_000 + offset, key, value, headers)
+
+
+class Worker:
+    """A processor over a table in memory, started anew with another policy as often as wanted."""
+
+    def __init__(self):
+        self.table = MemoryTable()
+        self.state = PartitionState(self.table, 0, 0)
+
+    def take(self, arrived, **priorities):
+        policy = Policy(connectors={name: ConnectorPolicy(priority=value) for name, value in priorities.items()})
+        processor = Processor(TOPICS, policy, ProcessorMetrics(CollectorRegistry()))
+
+        run = Run(TP(arrived.topic, 0), arrived.offset, [arrived], finished=None)
+        written = processor.run(run, self.state, 2_000 + arrived.offset)
+        for write in written.state:
+            self.table.states[0, write.key] = write.value
+        return written.outputs
+
+
+def test_what_is_too_large_to_be_forwarded_is_a_dead_letter():
+    headers = (("padding", b"x" * 1_048_588),)
+    outputs = Worker().take(arriving("git", 0, change(), key=b"another", headers=headers))
+    assert list(outputs) == [(TOPICS.dead_letters, 0)]
+
+
+def test_an_entity_that_was_published_under_another_policy_is_told_as_changed():
+    worker = Worker()
+    worker.take(arriving("git", 0, change(owner="a")), git=10, cmdb=50)
+    worker.take(arriving("cmdb", 1, change(owner="b")), git=10, cmdb=50)
+    outputs = worker.take(arriving("cmdb", 2, change(owner="c")), git=100, cmdb=50)
+    merged = decode_entity(outputs[TOPICS.entities, 0][0].value)
+    assert (merged.entity["spec"]["owner"], merged.changed) == ("a", [""])
