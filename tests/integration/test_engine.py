@@ -262,7 +262,8 @@ def test_a_restart_of_the_broker_under_load_loses_nothing(tmp_path):
         load.join()
         own.eventually(lambda: own.worker.restart_if_ended() or own.is_settled(), 90)
         newest = {message.key(): message for message in own.read(own.topics.entities)}
-        assert own.worker.endings == [] or all("ended: " in text for text in own.worker.endings)
+        # Away for longer than its lease, the broker may cost it the right to write: it ends, with a sentence.
+        assert all(text.startswith("the processor ended") for text in own.worker.endings)
         assert len(newest) == 2_000
     finally:
         own.close()
