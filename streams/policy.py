@@ -1,11 +1,14 @@
 """The policy of a merge: what configuration says about connectors, resolved anew at every merge."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from schemas.canonical import canonical_json
 from schemas.records import NEVER, Record
 from schemas.refs import DEFAULT_TENANT
+from streams.rules import Rule
 
 OVERRIDE: Final = "override"
 """The pseudo-connector that outranks every priority and never keeps an entity alive."""
@@ -29,11 +32,30 @@ class ConnectorPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Every connector's policy, and the times at which connectors could not reach their source."""
+    """Every connector's policy, the rules, and the times at which connectors could not reach their source."""
 
     connectors: Mapping[str, ConnectorPolicy] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    revision: int = 0
+    """Raised by whoever changes the configuration; a worker never undoes a higher one."""
     outages: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     """Per connector, (begin, end) in epoch ms, ascending and apart; the end of one that lasts is NEVER."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex text that differs between two policies under which the same records may merge differently.
+
+        Without outages, which come and go; without the revision, by which nothing is merged.
+        """
+        told = {name: _told(policy) for name, policy in self.connectors.items()}
+        differing = {name: row for name, row in told.items() if row != _told(_DEFAULT)}
+        rules = sorted(canonical_json(rule.identity) for rule in self.rules)
+        return hashlib.blake2b(b"\n".join([canonical_json(differing), *rules]), digest_size=16).hexdigest()
+
+    @property
+    def looks_at_time(self) -> bool:
+        """Whether an unchanged upsert that only renews a record's life may change what is merged."""
+        return any(rule.strategy.looks_at_time for rule in self.rules)
 
     def of(self, connector: str) -> ConnectorPolicy:
         """A connector without configuration has priority 0 and no ttl."""
@@ -49,6 +71,12 @@ class Policy:
         if record.connector == OVERRIDE:
             return NEVER
         return self.of(record.connector).priority if record.priority is None else record.priority
+
+
+def _told(policy: ConnectorPolicy) -> list[object]:
+    """Return what of *policy* decides a merge. A duration is told as text: JSON knows no infinity."""
+    durations = [str(float(seconds)) for seconds in (policy.ttl, policy.grace, policy.max_stale)]
+    return [policy.priority, *durations, policy.asserts_existence]
 
 
 _DEFAULT = ConnectorPolicy()
