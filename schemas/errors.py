@@ -10,7 +10,8 @@ MainstemError
 └── Skippable          set this one record aside (dead letter) and go on
     ├── DecodeError        bytes that are no change: stage `decode`
     ├── ValidationError    a change that breaks the rules: stage `validate`
-    └── MergeError         a change whose result cannot be kept: stage `merge`
+    ├── MergeError         a change whose result cannot be kept: stage `merge`
+    └── QuarantinedError   a change on which the processor ended again and again: stage `merge`
 
 A message never holds the text of a payload: it may end in a log, a header or an answer.
 """
@@ -80,6 +81,12 @@ class ValidationError(Skippable):
 
 class MergeError(Skippable):
     """The merged entity, or what is held about it, would exceed its size."""
+
+    stage: ClassVar[str] = "merge"
+
+
+class QuarantinedError(Skippable):
+    """The process ended, again and again, while it merged this record."""
 
     stage: ClassVar[str] = "merge"
 

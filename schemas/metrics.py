@@ -64,6 +64,22 @@ class ProcessorMetrics:
         self.partitions = Gauge(
             "mainstem_processor_partitions", "Changes partitions that this worker processes.", registry=registry
         )
+        self.quarantined = Counter(
+            "mainstem_processor_quarantined",
+            "Records set aside because the processor ended again and again while it merged them.",
+            registry=registry,
+        )
+        self.rollout_remaining = Gauge(
+            "mainstem_processor_rollout_remaining",
+            "Partitions of which not every entity is merged under the policy that is configured.",
+            registry=registry,
+        )
+        self.outage = Gauge(
+            "mainstem_processor_outage",
+            "Whether a connector reports that it cannot reach its source.",
+            ("connector",),
+            registry=registry,
+        )
         for change in ("created", "updated", "deleted"):
             self.emissions.labels(change)
 

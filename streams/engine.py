@@ -7,74 +7,31 @@ state, then the commit. A crash in between repeats outputs with a higher version
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
 
 import faust
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.serializers.codecs import Codec
 from faust.types.tuples import TP
 
 from schemas.metrics import ProcessorMetrics
+from streams.crashes import Crashes
+from streams.distrust import Distrust
 from streams.lease import Lease
-from streams.table import EPOCH_KEY, RELEASED, VERSION_BITS, VERSION_HEADER, RunTable, StateWrite
+from streams.outages import Outages
+from streams.partition import Merging, PartitionState, Written
+from streams.rollout import PolicyRecord
+from streams.table import EPOCH_KEY, OUTAGES_KEY, POLICY_KEY, RELEASED, VERSION_BITS, RunTable, StateWrite
 from streams.transport import Output, Position, Run, RunTransport
+from streams.upkeep import Upkeep
 
 log = structlog.get_logger(__name__)
 
 IN_FLIGHT: Final = 8
 """Runs whose records the broker has not yet answered for."""
-DUE_KEYS: Final = 500
-"""Keys merged anew in one go because a deadline passed."""
-
-
-@dataclass(slots=True)
-class Written:
-    """What a run comes to: records by (topic, partition), and the new state of its keys."""
-
-    outputs: dict[tuple[str, int], list[Output]] = field(default_factory=dict)
-    state: list[StateWrite] = field(default_factory=list)
-
-    def add(self, topic: str, partition: int, output: Output) -> None:
-        self.outputs.setdefault((topic, partition), []).append(output)
-
-
-class Merging(Protocol):
-    """What the engine runs. Pure: it knows no Kafka, and time is an argument (epoch ms)."""
-
-    def run(self, run: Run, state: "PartitionState", now: int) -> Written:
-        """Merge the records of *run*."""
-
-    def due(self, keys: Iterable[bytes], state: "PartitionState", now: int) -> Written:
-        """Merge *keys* anew because a deadline of theirs passed."""
-
-    def inspect(self, value: bytes) -> tuple[int, float]:
-        """Return (version, next deadline in epoch ms) of a stored state."""
-
-
-class PartitionState:
-    """One partition of the table as a run sees it: states by key, and the next version."""
-
-    def __init__(self, table: RunTable, partition: int, version: int, *, is_doubtful: bool = False) -> None:
-        self._table = table
-        self.partition = partition
-        self.version = version
-        self.first_version = version
-        """Lower ones are of earlier owners."""
-        self.is_doubtful = is_doubtful
-        """Whether the earlier owner ended in the middle: it may have published what it never wrote as state."""
-        self.is_replaying = False
-        """Whether the run under way holds changes that a doubtful owner may have published."""
-
-    def get(self, key: bytes) -> bytes | None:
-        return self._table.get_bytes(self.partition, key)
-
-    def next_version(self) -> int:
-        """Return a version greater than all before it in this partition."""
-        self.version += 1
-        return self.version
 
 
 class _Identity(Codec):
@@ -90,12 +47,16 @@ class _Identity(Codec):
 class Engine(faust.App):
     """A Faust app that merges runs. Everything that Faust gets wrong about offsets and writes is replaced here."""
 
-    def __init__(self, *args: Any, metrics: ProcessorMetrics, clock: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, metrics: ProcessorMetrics, clock: Any, data_dir: Path, **kwargs: Any) -> None:
         self.run_topics: set[str] = set()
         self.run_tables: dict[str, RunTable] = {}
         self.metrics = metrics
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, datadir=str(data_dir), **kwargs)
         self.lease = Lease(self.conf.broker_session_timeout)
+        self.crashes = Crashes(data_dir)
+        self.distrust = Distrust(data_dir)
+        self.owned: dict[int, PartitionState] = {}
+        """The partitions whose runs this worker merges now."""
         self._clock = clock
         self._letting_go = False
         self._began = False
@@ -104,7 +65,6 @@ class Engine(faust.App):
         self._last: dict[int, asyncio.Future[None]] = {}
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._merge_lock = asyncio.Lock()
-        self._states: dict[int, PartitionState] = {}
         self._versions: dict[int, int] = {}
         self._finishing: set[asyncio.Task[None]] = set()
 
@@ -115,10 +75,9 @@ class Engine(faust.App):
         table = RunTable(self, name="records", key_type=bytes, value_type=bytes, partitions=partitions)
         self.run_tables[table.changelog_topic.get_topic_name()] = table
         self._table = self.tables.add(table)
-        self._merging = merging
+        self.merging = merging
         self.agent(source, name="records", concurrency=1)(self._process)
-        self.task(self._sweep)
-        self.task(self._observe)
+        Upkeep(self, self._table).start()
 
     @property
     def lag(self) -> int | None:
@@ -138,12 +97,23 @@ class Engine(faust.App):
         """How many records this worker has merged so far; what it grows by is progress."""
         return self._done
 
+    def observe(self) -> None:
+        """Set the gauges."""
+        for tp, lag in self._lags().items():
+            self.metrics.lag.labels(tp.topic, tp.partition).set(lag)
+        self.metrics.recovery_remaining.set(max(0, self.tables.recovery.active_remaining_total()))
+
+    async def start(self) -> None:
+        # Not earlier: Faust binds a table's store to the event loop of the moment.
+        self.distrust.remove_stores(self._table.data.partition_path)
+        await super().start()
+
     async def drain(self) -> None:
         """Begin no further run, wait for those in flight, and commit what they did."""
         self._letting_go = True
         while self._in_flight:
             await asyncio.wait(self._in_flight)
-        if self._states:
+        if self.owned:
             await self._release()
             await self.consumer.commit()
 
@@ -165,46 +135,35 @@ class Engine(faust.App):
                 continue
             with self._flying(run):
                 async with self._merge_lock:
-                    state = self._states[run.tp.partition]
+                    state = self.owned[run.tp.partition]
                     state.is_replaying = state.is_doubtful and self.consumer.is_replaying(run)
-                    with self.metrics.merge_seconds.time():
-                        written = self._merging.run(run, state, self._clock())
-                    await self._write(run, run.tp.partition, written)
+                    await self._write(run, run.tp.partition, self._merge(run, state))
 
-    async def _sweep(self) -> None:
-        """Every second, merge the keys of which a deadline passed. No source offset is involved."""
-        while not self.should_stop:
-            await self.sleep(1.0)
-            for partition in list(self._states):
-                more = True
-                while more:
-                    more = await self._sweep_once(partition)
+    def _merge(self, run: Run, state: PartitionState) -> Written:
+        topic, partition = run.tp
+        first = run.records[0].offset
+        suspect = self.crashes.suspect
+        if suspect is not None and suspect.is_guilty and suspect.holds(topic, partition, first):
+            return self.merging.set_aside(run, state, suspect.crashes)
+        with self.crashes.watching(topic, partition, first, run.ends - 1), self.metrics.merge_seconds.time():
+            return self.merging.run(run, state, self._clock())
 
-    async def _sweep_once(self, partition: int) -> bool:
-        """Return whether there may be more to do at once."""
+    async def apply(self, partition: int, act: Callable[[PartitionState, int], Written]) -> bool:
+        """Write what *act* makes of a partition, in line with its runs; no source offset is involved.
+
+        Returns once the broker has answered; False when the partition is not ours, or not any more.
+        """
         await self._room.acquire()
-        state = self._states.get(partition)
-        now = self._clock()
-        keys = [] if state is None or self._letting_go else self._table.due(partition, now, DUE_KEYS)
-        if not keys or state is None:
+        state = self.owned.get(partition)
+        if state is None or self._letting_go:
             self._room.release()
             return False
         run = Run(TP(self.conf.id, partition), 0, [])
         with self._flying(run):
             async with self._merge_lock:
-                written = self._merging.due(keys, state, now)
-                self.metrics.expiries.inc(len(written.state))
-                await self._write(run, partition, written)
-        # The index is right again only once this is written: what is due now would be seen twice.
+                await self._write(run, partition, act(state, self._clock()))
         await run.finished
-        return len(keys) == DUE_KEYS and bool(written.state)
-
-    async def _observe(self) -> None:
-        while not self.should_stop:
-            for tp, lag in self._lags().items():
-                self.metrics.lag.labels(tp.topic, tp.partition).set(lag)
-            self.metrics.recovery_remaining.set(max(0, self.tables.recovery.active_remaining_total()))
-            await self.sleep(1.0)
+        return True
 
     @contextlib.contextmanager
     def _flying(self, run: Run) -> Iterator[None]:
@@ -258,8 +217,11 @@ class Engine(faust.App):
             if run.position is not None:
                 run.position.done = max(run.position.done, run.ends)
                 self._done += len(run.records)
+                self.crashes.passed(run.tp.topic, run.tp.partition, run.ends - 1)
             self._end(run)
         except BaseException as error:
+            if isinstance(error, MessageSizeTooLargeError) and run.records:
+                self.crashes.blame(run.tp.topic, run.tp.partition, run.records[0].offset, run.ends - 1)
             self._end(run, error)
             if not isinstance(error, Exception):
                 raise
@@ -267,7 +229,7 @@ class Engine(faust.App):
 
     async def _write_state(self, run: Run, partition: int, state: list[StateWrite]) -> None:
         producer = await self.maybe_start_producer()
-        outputs = [Output(write.key, write.value, _version_header(write)) for write in state]
+        outputs = [Output(write.key, write.value, write.headers) for write in state]
         answers = await producer.send_all(self._changelog, partition, outputs)
         answered = await asyncio.gather(*answers)
         # The first offset of the last batch: what recovery reads again is no newer than what is held.
@@ -282,32 +244,37 @@ class Engine(faust.App):
     async def begin(self, partitions: Iterable[int]) -> dict[int, PartitionState]:
         """Take an epoch for each partition, answered by the broker, before its first run.
 
-        Whatever an earlier owner may still write has a lower version.
+        Whatever an earlier owner may still write has a lower version. Raises ConfigError for a policy that is older
+        than the one in force.
         """
         begun = {}
         for partition in sorted(set(partitions)):
-            highest = max(self._table.begin(partition, self._merging.inspect), self._versions.get(partition, 0))
+            record = PolicyRecord.decode(self._table.reserved(partition, POLICY_KEY))
+            record.admit(self.merging.revision)
+            self._table.recovered(partition)
+            highest = max(self._table.highest_version(partition), self._versions.get(partition, 0))
             was_released = self._table.is_released(partition)
             epoch = max(int(time.time()), (highest >> VERSION_BITS) + 1)
             await self._write_epoch(partition, b"%d" % epoch)
-            begun[partition] = PartitionState(
-                self._table, partition, epoch << VERSION_BITS, is_doubtful=not was_released
-            )
+            state = PartitionState(self._table, partition, epoch << VERSION_BITS, is_doubtful=not was_released)
+            state.learn(Outages.decode(self._table.reserved(partition, OUTAGES_KEY)))
+            state.policy_record = record
+            begun[partition] = state
         return begun
 
     async def _write_epoch(self, partition: int, value: bytes) -> None:
         producer = await self.maybe_start_producer()
         await asyncio.gather(*await producer.send_all(self._changelog, partition, [Output(EPOCH_KEY, value)]))
-        self._table.note_epoch(partition, value)
+        self._table.note(partition, EPOCH_KEY, value)
 
     def own(self, begun: dict[int, PartitionState], assigned: Iterable[TP]) -> None:
         """The partitions that :meth:`begin` prepared are ours, and no revocation came in between."""
-        self._states.update(begun)
+        self.owned.update(begun)
         self._began = True
         for tp in assigned:
             self.metrics.begin_partition(tp.topic, tp.partition)
-        self.metrics.partitions.set(len(self._states))
-        log.info("processor.partitions_begun", partitions=sorted(self._states))
+        self.metrics.partitions.set(len(self.owned))
+        log.info("processor.partitions_begun", partitions=sorted(self.owned))
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         # No further run begins, those in flight end, then the group hears that we let go.
@@ -323,15 +290,15 @@ class Engine(faust.App):
                 self.metrics.lag.remove(tp.topic, str(tp.partition))
             await super()._on_partitions_revoked(revoked)
         finally:
-            self._versions.update({partition: state.version for partition, state in self._states.items()})
-            self._states.clear()
+            self._versions.update({partition: state.version for partition, state in self.owned.items()})
+            self.owned.clear()
             self._letting_go = False
 
     async def _release(self) -> None:
         """Tell the next owner that nothing of ours is published without being state. Unsaid, it doubts and repeats."""
         if self.crashed:
             return
-        for partition, state in self._states.items():
+        for partition, state in self.owned.items():
             if state.is_doubtful and self.consumer.is_behind(partition):
                 continue  # what our predecessor left is not all replaced: the next owner must doubt as we did
             state.version = ((state.version >> VERSION_BITS) + 1) << VERSION_BITS
@@ -340,7 +307,3 @@ class Engine(faust.App):
             except KafkaError as error:
                 log.warning("processor.partition_not_released", partition=partition, reason=type(error).__name__)
                 return
-
-
-def _version_header(write: StateWrite) -> tuple[tuple[str, bytes], ...]:
-    return ((VERSION_HEADER, b"%d" % write.version),) if write.value is None else ()

@@ -17,7 +17,7 @@ from schemas.metrics import OUTCOMES
 from schemas.records import Record
 from schemas.refs import entity_key
 from schemas.topics import FORWARDED_FROM, Topics
-from streams.engine import Written
+from streams.partition import Written
 from streams.policy import Policy
 from streams.transport import Output, Run
 
@@ -53,6 +53,7 @@ class Tally:
     """What one run comes to: what is to be written, and what became of each of its records."""
 
     written: Written = field(default_factory=Written)
+    controls: list[Control] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
 
 
@@ -82,6 +83,7 @@ class Intake:
                 self.dead_letter(arrived, error, tally)
                 continue
             if isinstance(change, Control):
+                tally.controls.append(change)
                 tally.counts["control"] += 1
                 continue
             key = entity_key(policy.tenant, change.ref)
@@ -109,10 +111,10 @@ class Intake:
             tally.written.add(arrived.topic, partition, Output(key, arrived.value, headers, arrived.timestamp))
             tally.counts["forwarded"] += 1
 
-    def dead_letter(self, arrived: Arrived, error: Skippable, tally: Tally) -> None:
+    def dead_letter(self, arrived: Arrived, error: Skippable, tally: Tally, *, attempts: int = 1) -> None:
         """Set a record aside, byte for byte, with the reason."""
         headers = dead_letter_headers(
-            error, stage=error.stage, origin=_origin(arrived), timestamp=arrived.timestamp, attempts=1
+            error, stage=error.stage, origin=_origin(arrived), timestamp=arrived.timestamp, attempts=attempts
         )
         output = Output(arrived.key, arrived.value, [*arrived.headers, *headers])
         tally.written.add(self._topics.dead_letters, arrived.partition, output)

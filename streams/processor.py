@@ -9,19 +9,20 @@ from typing import Any, Final
 
 import structlog
 
-from schemas.codec import decode_records, encode_entity, encode_records, records_version
+from schemas.canonical import canonical_json, content_hash
+from schemas.codec import decode_records, encode_entity, encode_records
 from schemas.entities import Entity, MergedEntity, Vanished
-from schemas.errors import MergeError
+from schemas.errors import MergeError, QuarantinedError
 from schemas.metrics import ProcessorMetrics
 from schemas.records import NEVER, Record, Records
 from schemas.refs import parse_entity_key
 from schemas.topics import MAX_ENTITY_BYTES, MAX_MESSAGE_BYTES, Topics
-from streams.engine import PartitionState, Written
 from streams.expiry import Band, band, forgotten_at, next_deadline
 from streams.intake import Intake, Pending, Tally, partition_of
 from streams.merge import changed_pointers, merge
+from streams.partition import PartitionState, Written
 from streams.policy import Policy
-from streams.table import StateWrite
+from streams.table import OUTAGES_KEY, StateWrite, Stored
 from streams.transport import Output, Run
 
 log = structlog.get_logger(__name__)
@@ -47,54 +48,94 @@ class Processor:
     def __init__(self, topics: Topics, policy: Policy, metrics: ProcessorMetrics) -> None:
         self._topics = topics
         self._policy = policy
+        self._fingerprint = policy.fingerprint.encode()
+        self._looks_at_time = policy.looks_at_time
         self._metrics = metrics
         self._intake = Intake(topics, policy)
         # By key, the content hash and values of what was published lately: spares the merge of what was before.
         self._published_values: dict[bytes, tuple[str, Mapping[str, Any]]] = {}
 
+    @property
+    def revision(self) -> int:
+        return self._policy.revision
+
+    def fingerprint(self, state: PartitionState) -> str:
+        outages = canonical_json(state.outages.intervals) if state.outages.intervals else b""
+        return content_hash(self._fingerprint + outages)
+
     def run(self, run: Run, state: PartitionState, now: int) -> Written:
         """Merge one run: each key is loaded once, takes all its changes, and is merged once."""
         tally = Tally()
         for key, pending in self._intake.read(run, tally).items():
-            raw = state.get(key)
-            if raw is None and not self._intake.belongs(key, state.partition):
+            stored = state.stored(key)
+            if stored is None and not self._intake.belongs(key, state.partition):
                 self._intake.forward(key, pending, tally)
             else:
-                self._apply(key, raw, pending, state, now, tally=tally)
+                self._apply(key, stored, pending, state, now, tally=tally)
+        self._hear(tally, state)
+        self._count(run, tally)
+        return tally.written
+
+    def merge_anew(self, keys: Iterable[bytes], state: PartitionState, now: int) -> Written:
+        """Merge what is held of *keys*. Nothing is written of a key for which all is as it was."""
+        written = Written()
+        for key in keys:
+            stored = state.stored(key)
+            if stored is None:
+                continue
+            held = decode_records(stored.value)
+            doubted = state.is_doubtful and held.is_published and held.version < state.first_version
+            try:
+                after = self._merged(key, held, held.by_connector, state, now, doubted=doubted)
+            except MergeError as error:
+                # What remains is larger than what was there: the entity keeps its last good state.
+                log.error("processor.entity_too_large", entity_ref=parse_entity_key(key)[1], reason=str(error))  # noqa: TRY400
+                kept = replace(held, version=state.next_version(), merged_at=now)
+                after = _Next(kept, encode_records(kept))
+            if not self._is_as_it_was(held, stored, after, state):
+                self._put(key, stored, after, state, written)
+        return written
+
+    def set_aside(self, run: Run, state: PartitionState, attempts: int) -> Written:
+        """Give the records of *run* up: merging them ended the process *attempts* times."""
+        del state
+        tally = Tally()
+        for arrived in run.records:
+            error = QuarantinedError(f"the processor ended {attempts} times while it merged this record")
+            self._intake.dead_letter(arrived, error, tally, attempts=attempts)
+            self._metrics.quarantined.inc()
+        self._count(run, tally)
+        return tally.written
+
+    def _count(self, run: Run, tally: Tally) -> None:
         topic, partition = run.tp
         self._metrics.records.labels(topic, partition).inc(len(run.records))
         for outcome, count in tally.counts.items():
             if count:
                 self._metrics.outcomes.labels(topic, partition, outcome).inc(count)
-        return tally.written
 
-    def due(self, keys: Iterable[bytes], state: PartitionState, now: int) -> Written:
-        """Merge *keys* anew. A key whose deadline has moved on meanwhile is left alone."""
-        written = Written()
-        for key in keys:
-            raw = state.get(key)
-            held = Records() if raw is None else decode_records(raw)
-            if self._deadline(held) > now:
-                continue
-            try:
-                doubted = state.is_doubtful and held.is_published and held.version < state.first_version
-                after = self._merged(key, held, held.by_connector, state.next_version(), now, doubted=doubted)
-            except MergeError as error:
-                # What remains is larger than what was there: the entity keeps its last good state.
-                log.error("processor.entity_too_large", entity_ref=parse_entity_key(key)[1], reason=str(error))  # noqa: TRY400
-                kept = replace(held, version=state.version, merged_at=now)
-                after = _Next(kept, encode_records(kept))
-            self._put(key, held, after, written)
-        return written
-
-    def inspect(self, value: bytes) -> tuple[int, float]:
-        return records_version(value), self._deadline(decode_records(value))
+    def _hear(self, tally: Tally, state: PartitionState) -> None:
+        """Take note of what connectors said about themselves. The rollout merges what follows from it."""
+        outages = state.outages
+        for control in tally.controls:
+            outages = outages.heard(control)
+        if outages is not state.outages:
+            state.learn(outages)
+            version = state.next_version()
+            tally.written.state.append(StateWrite(OUTAGES_KEY, outages.encode(version), version))
 
     def _apply(
-        self, key: bytes, raw: bytes | None, pending: list[Pending], state: PartitionState, now: int, *, tally: Tally
+        self,
+        key: bytes,
+        stored: Stored | None,
+        pending: list[Pending],
+        state: PartitionState,
+        now: int,
+        *,
+        tally: Tally,
     ) -> None:
         """Let the changes of one key count, and merge if anything came of it."""
-        held = Records() if raw is None else decode_records(raw)
+        held = Records() if stored is None else decode_records(stored.value)
         records, won = dict(held.by_connector), 0
         for entry in pending:
             record = entry.record
@@ -105,20 +146,19 @@ class Processor:
         if won:
             doubted = self._doubts(held, pending, state)
             try:
-                after = (None if doubted else self._renewed(held, records, state, now)) or self._merged(
-                    key, held, records, state.next_version(), now, doubted=doubted
-                )
+                after = None if doubted else self._renewed(held, stored, records, state, now)
+                after = after or self._merged(key, held, records, state, now, doubted=doubted)
             except MergeError as error:
-                self._split(key, raw, pending, state, now, tally=tally, error=error)
+                self._split(key, stored, pending, state, now, tally=tally, error=error)
                 return
-            self._put(key, held, after, tally.written)
+            self._put(key, stored, after, state, tally.written)
         tally.counts["merged"] += won
         tally.counts["superseded"] += len(pending) - won
 
     def _split(
         self,
         key: bytes,
-        raw: bytes | None,
+        stored: Stored | None,
         pending: list[Pending],
         state: PartitionState,
         now: int,
@@ -131,8 +171,10 @@ class Processor:
             self._intake.dead_letter(pending[0].arrived, error, tally)
             return
         for entry in pending:
-            self._apply(key, raw, [entry], state, now, tally=tally)
-            raw = next((write.value for write in reversed(tally.written.state) if write.key == key), raw)
+            self._apply(key, stored, [entry], state, now, tally=tally)
+            write = next((write for write in reversed(tally.written.state) if write.key == key), None)
+            if write is not None:
+                stored = None if write.value is None else Stored(write.value, write.deadline_after)
 
     def _doubts(self, held: Records, pending: list[Pending], state: PartitionState) -> bool:
         """Whether something else than what is held may have been published last.
@@ -149,33 +191,34 @@ class Processor:
             for entry in pending
         )
 
-    def _renewed(self, held: Records, records: Mapping[str, Record], state: PartitionState, now: int) -> _Next | None:
+    def _renewed(
+        self, held: Records, stored: Stored | None, records: Mapping[str, Record], state: PartitionState, now: int
+    ) -> _Next | None:
         """Return the renewed state when nothing but lives changed; None when a merge is needed."""
-        renewals = [(held.by_connector.get(name), record) for name, record in records.items()]
-        if not all(after is before or self._renews(before, after, now) for before, after in renewals):
+        policy = state.policy(self._policy)
+        if stored is None or stored.deadline <= now or self._looks_at_time:
             return None
-        if self._deadline(held) <= now:
+        renewals = [(held.by_connector.get(name), record) for name, record in records.items()]
+        if not all(after is before or _renews(before, after, policy, now) for before, after in renewals):
             return None
         renewed = replace(held, version=state.next_version(), merged_at=now, by_connector=dict(records))
         return _Next(renewed, _fitting(renewed))
 
-    def _renews(self, before: Record | None, after: Record, now: int) -> bool:
-        """Whether *after* says what *before* said, with the same weight."""
-        return (
-            before is not None
-            and after.content_hash == before.content_hash
-            and not after.is_delete
-            and self._policy.priority(after) == self._policy.priority(before)
-            and band(after, self._policy, now) is band(before, self._policy, now) is not Band.DEAD
-        )
-
     def _merged(
-        self, key: bytes, held: Records, records: Mapping[str, Record], version: int, now: int, *, doubted: bool
+        self,
+        key: bytes,
+        held: Records,
+        records: Mapping[str, Record],
+        state: PartitionState,
+        now: int,
+        *,
+        doubted: bool,
     ) -> _Next:
-        kept = {name: record for name, record in records.items() if forgotten_at(record, self._policy) > now}
-        entity = merge(kept.values(), self._policy, now=now)
+        policy = state.policy(self._policy)
+        kept = {name: record for name, record in records.items() if forgotten_at(record, policy) > now}
+        entity = merge(kept.values(), policy, now=now)
         after = Records(
-            version=version,
+            version=state.next_version(),
             merged_at=now,
             content_hash=entity.content_hash if entity else "",
             view_hash=entity.view_hash if entity else "",
@@ -185,13 +228,15 @@ class Processor:
         if entity is None:
             if not (held.is_published or doubted):
                 return _Next(after, value)
-            return _Next(after, value, self._vanished(key, held, after, records), "deleted")
+            return _Next(after, value, _vanished(key, held, after, records, policy), "deleted")
         if held.content_hash == after.content_hash and held.view_hash == after.view_hash and not doubted:
             return _Next(after, value)
-        output = self._published(key, held, after, entity, doubted=doubted)
+        output = self._published(key, held, after, entity, policy, doubted=doubted)
         return _Next(after, value, output, "updated" if held.is_published else "created")
 
-    def _published(self, key: bytes, held: Records, after: Records, entity: Entity, *, doubted: bool) -> Output:
+    def _published(
+        self, key: bytes, held: Records, after: Records, entity: Entity, policy: Policy, *, doubted: bool
+    ) -> Output:
         tenant, ref = parse_entity_key(key)
         merged = MergedEntity(
             tenant=tenant,
@@ -202,7 +247,7 @@ class Processor:
             service=entity.service,
             provenance=entity.provenance,
             change="updated" if held.is_published else "created",
-            changed=self._changed(key, held, entity) if held.is_published and not doubted else [""],
+            changed=self._changed(key, held, entity, policy) if held.is_published and not doubted else [""],
             stale=list(entity.stale),
             merged_at=after.merged_at,
         )
@@ -212,11 +257,11 @@ class Processor:
         self._remember(key, after.content_hash, entity.values)
         return Output(key, value)
 
-    def _changed(self, key: bytes, held: Records, entity: Entity) -> list[str]:
+    def _changed(self, key: bytes, held: Records, entity: Entity, policy: Policy) -> list[str]:
         """Compare with what was published: the merge of the held records at the moment of their last merge."""
         known = self._published_values.get(key)
         if known is None or known[0] != held.content_hash:
-            before = merge(held.by_connector.values(), self._policy, now=held.merged_at)
+            before = merge(held.by_connector.values(), policy, now=held.merged_at)
             if before is None or before.content_hash != held.content_hash:
                 return [""]  # published under another policy: what of it changed cannot be told
             known = (held.content_hash, before.values)
@@ -228,36 +273,56 @@ class Processor:
         if len(self._published_values) > REMEMBERED:
             del self._published_values[next(iter(self._published_values))]
 
-    def _vanished(self, key: bytes, held: Records, after: Records, records: Mapping[str, Record]) -> Output:
-        asserting = [
-            name
-            for name, record in held.by_connector.items()
-            if self._policy.of(name).asserts_existence and band(record, self._policy, after.merged_at) is not Band.DEAD
-        ]
-        # Nothing is known of an entity that an earlier owner published and did not hold: its deletes ended it.
-        ended = asserting if held.is_published else records
-        tenant, ref = parse_entity_key(key)
-        vanished = Vanished(
-            tenant=tenant,
-            entity_ref=ref,
-            version=after.version,
-            merged_at=after.merged_at,
-            reason="deleted" if any(records[name].is_delete for name in ended) else "expired",
+    def _is_as_it_was(self, held: Records, stored: Stored, after: _Next, state: PartitionState) -> bool:
+        return (
+            after.output is None
+            and after.held.by_connector.keys() == held.by_connector.keys()
+            and self._deadline(after.held, state) == stored.deadline
         )
-        return Output(key, None, vanished.headers())
 
-    def _put(self, key: bytes, held: Records, after: _Next, written: Written) -> None:
+    def _put(self, key: bytes, stored: Stored | None, after: _Next, state: PartitionState, written: Written) -> None:
         if after.output is not None:
             written.add(self._topics.entities, partition_of(key, self._topics.partitions), after.output)
             self._metrics.emissions.labels(after.change).inc()
-        if after.value is None and not held.by_connector:
+        if after.value is None and stored is None:
             return
-        deadline = self._deadline(after.held) if after.value is not None else NEVER
-        written.state.append(StateWrite(key, after.value, after.held.version, self._deadline(held), deadline))
+        before = NEVER if stored is None else stored.deadline
+        deadline = self._deadline(after.held, state) if after.value is not None else NEVER
+        written.state.append(StateWrite(key, after.value, after.held.version, before, deadline))
 
-    def _deadline(self, held: Records) -> float:
+    def _deadline(self, held: Records, state: PartitionState) -> float:
         """When what was published may no longer be right by itself."""
-        return next_deadline(held.by_connector.values(), self._policy, held.merged_at)
+        return next_deadline(held.by_connector.values(), state.policy(self._policy), held.merged_at)
+
+
+def _renews(before: Record | None, after: Record, policy: Policy, now: int) -> bool:
+    """Whether *after* says what *before* said, with the same weight."""
+    return (
+        before is not None
+        and after.content_hash == before.content_hash
+        and not after.is_delete
+        and policy.priority(after) == policy.priority(before)
+        and band(after, policy, now) is band(before, policy, now) is not Band.DEAD
+    )
+
+
+def _vanished(key: bytes, held: Records, after: Records, records: Mapping[str, Record], policy: Policy) -> Output:
+    asserting = [
+        name
+        for name, record in held.by_connector.items()
+        if policy.of(name).asserts_existence and band(record, policy, after.merged_at) is not Band.DEAD
+    ]
+    # Nothing is known of an entity that an earlier owner published and did not hold: its deletes ended it.
+    ended = asserting if held.is_published else records
+    tenant, ref = parse_entity_key(key)
+    vanished = Vanished(
+        tenant=tenant,
+        entity_ref=ref,
+        version=after.version,
+        merged_at=after.merged_at,
+        reason="deleted" if any(records[name].is_delete for name in ended) else "expired",
+    )
+    return Output(key, None, vanished.headers())
 
 
 def _fitting(held: Records) -> bytes:

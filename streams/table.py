@@ -1,13 +1,15 @@
 """The processor's table: a Faust table whose RocksDB holds only what the broker has acknowledged.
 
-Beside the records lies a time-ordered index of deadlines. It is derived data, never in the changelog.
+Beside the states lies a time-ordered index of their deadlines. It is derived data, never in the changelog: there, the
+deadline of a state stands in a header, so that recovery makes the index without decoding a state.
 """
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import faust
+import orjson
 import rocksdict
 
 from schemas.codec import records_version
@@ -21,16 +23,32 @@ An owner takes one before its first run. One that lets go with nothing under way
 behind it: all that was published of the partition is state as well.
 """
 RELEASED: Final = b" released"
+POLICY_KEY: Final = RESERVED_PREFIX + b"policy"
+"""Reserved key: JSON of `version`, the `fingerprint` of the policy that every entity was merged under (empty while
+another one is on its way to them), and the highest `revision` of a policy."""
+OUTAGES_KEY: Final = RESERVED_PREFIX + b"outages"
+"""Reserved key: JSON of `version` and what connectors said about outages (`Outages`)."""
 VERSION_BITS: Final = 20
 """A version is `epoch << 20 | counter`; a full counter carries into the epoch."""
 VERSION_HEADER: Final = "version"
+DEADLINE_HEADER: Final = "deadline"
+"""Of a state in the changelog: epoch ms, empty when there is none. Where it is absent, the state is due at once."""
 
 WRITE_BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Of one partition; several are held at a time. Faust's 64 MiB, times three, times partitions, is memory that grows."""
 
+_HIGHEST: Final = RESERVED_PREFIX + b"highest"  # of this store alone: the highest version it ever held
 _DUE: Final = RESERVED_PREFIX + b"due"
 _MOMENT: Final = struct.Struct(">Q")
+_NO_MOMENT: Final = 2**63
 _FIRST_KEY: Final = b"\x01"
+
+
+class Stored(NamedTuple):
+    """The state of a key, and when it has to be merged anew by itself (epoch ms, NEVER)."""
+
+    value: bytes
+    deadline: float
 
 
 class StateWrite(NamedTuple):
@@ -39,43 +57,54 @@ class StateWrite(NamedTuple):
     key: bytes
     value: bytes | None
     version: int
-    deadline_before: float
-    deadline_after: float
+    deadline_before: float = NEVER
+    deadline_after: float = NEVER
+
+    @property
+    def headers(self) -> tuple[tuple[str, bytes], ...]:
+        """Those of its changelog record."""
+        if self.value is None:
+            return ((VERSION_HEADER, b"%d" % self.version),)
+        return ((DEADLINE_HEADER, b"" if self.deadline_after == NEVER else b"%d" % self.deadline_after),)
 
 
 class RunTable(faust.Table):
-    """Raw bytes by partition and key, written a run at a time."""
+    """Raw bytes by partition and key, written a run at a time.
+
+    In RocksDB a state stands behind eight bytes of its deadline; reserved keys have none.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, options={"write_buffer_size": WRITE_BUFFER_BYTES}, **kwargs)
-        self._unanswered: dict[tuple[int, bytes], tuple[object, bytes | None]] = {}
-        self._indexed: set[int] = set()
+        self._unanswered: dict[tuple[int, bytes], tuple[object, Stored | None]] = {}
         self._forgotten: dict[tuple[int, bytes], int] = {}
 
-    def get_bytes(self, partition: int, key: bytes) -> bytes | None:
+    def stored(self, partition: int, key: bytes) -> Stored | None:
         """Return the state of *key* as it will be once all that is on its way is written."""
         held = self._unanswered.get((partition, key))
         if held is not None:
             return held[1]
+        local = self._db(partition).get(key)
+        return None if local is None else _stored(local)
+
+    def reserved(self, partition: int, key: bytes) -> bytes | None:
+        """Return the value of one of the processor's own keys as the broker has it."""
         value: bytes | None = self._db(partition).get(key)
         return value
 
     def hold(self, run: object, partition: int, writes: Iterable[StateWrite]) -> None:
         """Let *writes* be seen by the next runs while the broker has not answered for them."""
-        self._unanswered.update({(partition, write.key): (run, write.value) for write in writes})
+        for write in writes:
+            state = None if write.value is None else Stored(write.value, write.deadline_after)
+            self._unanswered[partition, write.key] = (run, state)
 
     def settle(self, run: object, partition: int, writes: list[StateWrite], offset: int | None) -> None:
         """Write to RocksDB what the broker has answered; *offset* is that of its last changelog record."""
         batch = rocksdict.WriteBatch(raw_mode=True)
         for write in writes:
-            if write.deadline_before != NEVER:
-                batch.delete(_due_key(write.deadline_before, write.key))
-            if write.value is None:
-                batch.delete(write.key)
-            else:
-                batch.put(write.key, write.value)
-                if write.deadline_after != NEVER:
-                    batch.put(_due_key(write.deadline_after, write.key), b"")
+            _put(batch, write)
+        if writes:
+            batch.put(_HIGHEST, b"%d" % writes[-1].version)
         if offset is not None:
             batch.put(self.data.offset_key, b"%d" % offset)
         self._db(partition).write(batch)
@@ -96,6 +125,16 @@ class RunTable(faust.Table):
             keys.append(key)
         return keys
 
+    def keys_after(self, partition: int, key: bytes, limit: int) -> list[bytes]:
+        """Return up to *limit* keys of states behind *key* (empty: from the first on), in order."""
+        keys: list[bytes] = []
+        for found in self._db(partition).keys(from_key=key + b"\0" if key else _FIRST_KEY):
+            if len(keys) >= limit:
+                break
+            if found != self.data.offset_key:
+                keys.append(found)
+        return keys
+
     # -- recovery
 
     def recover(self, partition: int, records: list[Any]) -> None:
@@ -103,84 +142,105 @@ class RunTable(faust.Table):
 
         A worker that lost its partitions and did not know may have written last; its versions are lower.
         """
-        db, newest = self._db(partition), dict[bytes, tuple[int, bytes | None]]()
+        newest: dict[bytes, StateWrite] = {}
         for record in records:
-            version = _version_of(record)
-            held = newest[record.key][0] if record.key in newest else self._version_held(partition, record.key)
-            if version > held:
-                newest[record.key] = (version, record.value)
-        batch = rocksdict.WriteBatch(raw_mode=True)
-        for key, (version, value) in newest.items():
-            if value is None:
-                self._forgotten[partition, key] = version
-                batch.delete(key)
-            else:
-                batch.put(key, value)
-        if newest:
-            db.write(batch)
-            self._indexed.discard(partition)
+            write = _write_of(record)
+            known = newest.get(write.key)
+            if known is None or write.version > known.version:
+                newest[write.key] = write
+        batch, highest = rocksdict.WriteBatch(raw_mode=True), self.highest_version(partition)
+        for write, local in zip(newest.values(), self._db(partition).get(list(newest)), strict=True):
+            if write.version > self._version_held(partition, write.key, local):
+                before = NEVER if local is None or _is_reserved(write.key) else _stored(local).deadline
+                _put(batch, write._replace(deadline_before=before))
+                highest = max(highest, write.version)
+                if write.value is None:
+                    self._forgotten[partition, write.key] = write.version
+        batch.put(_HIGHEST, b"%d" % highest)
+        self._db(partition).write(batch)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Faust calls this after the records were written as they were fetched: only the offset is left."""
         for event in batch:
             self.data.set_persisted_offset(event.message.tp, event.message.offset)
 
-    def begin(self, partition: int, inspect: Callable[[bytes], tuple[int, float]]) -> int:
-        """Return the highest version of the partition, after recovery and before its first run.
-
-        Makes the index of deadlines anew where recovery wrote: *inspect* returns (version, deadline in epoch ms) of
-        a state.
-        """
-        self._forgotten = {held: version for held, version in self._forgotten.items() if held[0] != partition}
+    def highest_version(self, partition: int) -> int:
+        """Return the highest version that the partition has ever held."""
         db = self._db(partition)
-        highest = _epoch_of(db.get(EPOCH_KEY)) << VERSION_BITS
-        if partition in self._indexed:
-            return highest
-        db.delete_range(_DUE, _DUE + b"\xff" * _MOMENT.size)
-        batch = rocksdict.WriteBatch(raw_mode=True)
-        for key, value in db.items(from_key=_FIRST_KEY):
-            if key != self.data.offset_key:
-                version, deadline = inspect(value)
-                highest = max(highest, version)
-                if deadline != NEVER:
-                    batch.put(_due_key(deadline, key), b"")
-        db.write(batch)
-        self._indexed.add(partition)
-        return highest
+        return max(_epoch_of(db.get(EPOCH_KEY)) << VERSION_BITS, int(db.get(_HIGHEST) or 0))
+
+    def recovered(self, partition: int) -> None:
+        """The changelog was read to its end: which keys it forgot meanwhile is no longer needed."""
+        self._forgotten = {held: version for held, version in self._forgotten.items() if held[0] != partition}
 
     def is_released(self, partition: int) -> bool:
         """Whether the last owner let go of the partition with nothing under way, or there was none."""
-        value = self._db(partition).get(EPOCH_KEY)
-        return value is None or bool(value.endswith(RELEASED))
+        value = self.reserved(partition, EPOCH_KEY)
+        return value is None or value.endswith(RELEASED)
 
-    def note_epoch(self, partition: int, value: bytes) -> None:
-        """Keep the value of EPOCH_KEY that the broker has answered for."""
-        self._db(partition).put(EPOCH_KEY, value)
+    def note(self, partition: int, key: bytes, value: bytes) -> None:
+        """Keep the value of a reserved key that the broker has answered for."""
+        self._db(partition).put(key, value)
 
-    def _version_held(self, partition: int, key: bytes) -> int:
-        value = self._db(partition).get(key)
-        if value is None:
+    def _version_held(self, partition: int, key: bytes, local: bytes | None) -> int:
+        if local is None:
             return self._forgotten.get((partition, key), -1)
-        return _epoch_of(value) << VERSION_BITS if key == EPOCH_KEY else records_version(value)
+        return _version_of(key, local if _is_reserved(key) else _stored(local).value)
 
     def _db(self, partition: int) -> Any:
         return self.data._db_for_partition(partition)  # noqa: SLF001 - the store has no public way to a partition
 
 
-def _version_of(record: Any) -> int:
-    if record.key == EPOCH_KEY:
-        return _epoch_of(record.value) << VERSION_BITS
+def _put(batch: Any, write: StateWrite) -> None:
+    if write.deadline_before != NEVER:
+        batch.delete(_due_key(write.deadline_before, write.key))
+    if write.value is None:
+        batch.delete(write.key)
+    elif _is_reserved(write.key):
+        batch.put(write.key, write.value)
+    else:
+        batch.put(write.key, _moment(write.deadline_after) + write.value)
+        if write.deadline_after != NEVER:
+            batch.put(_due_key(write.deadline_after, write.key), b"")
+
+
+def _write_of(record: Any) -> StateWrite:
+    """Return what a record of the changelog says about its key."""
+    headers = dict(record.headers)
     if record.value is None:
-        return int(dict(record.headers).get(VERSION_HEADER, 0))
-    return records_version(record.value)
+        return StateWrite(record.key, None, int(headers.get(VERSION_HEADER, 0)))
+    if _is_reserved(record.key):
+        return StateWrite(record.key, record.value, _version_of(record.key, record.value))
+    deadline = headers.get(DEADLINE_HEADER)
+    moment = 0.0 if deadline is None else float(deadline) if deadline else NEVER
+    return StateWrite(record.key, record.value, records_version(record.value), NEVER, moment)
+
+
+def _version_of(key: bytes, value: bytes) -> int:
+    if key == EPOCH_KEY:
+        return _epoch_of(value) << VERSION_BITS
+    return int(orjson.loads(value)["version"]) if _is_reserved(key) else records_version(value)
+
+
+def _is_reserved(key: bytes) -> bool:
+    return key.startswith(RESERVED_PREFIX)
 
 
 def _epoch_of(value: bytes | None) -> int:
     return int(value.removesuffix(RELEASED)) if value else 0
 
 
+def _stored(local: bytes) -> Stored:
+    (moment,) = _MOMENT.unpack_from(local)
+    return Stored(local[_MOMENT.size :], NEVER if moment == _NO_MOMENT else moment)
+
+
+def _moment(deadline: float) -> bytes:
+    return _MOMENT.pack(_NO_MOMENT if deadline == NEVER else max(0, int(deadline)))
+
+
 def _due_key(moment: float, key: bytes) -> bytes:
-    return _DUE + _MOMENT.pack(max(0, int(moment))) + key
+    return _DUE + _moment(moment) + key
 
 
 def _due_entry(entry: bytes) -> tuple[int, bytes]:

@@ -192,7 +192,7 @@ class RunConsumer(driver.Consumer):
         yield self._to_message(tp, batch[-1])  # moves the offset that Faust keeps of a changelog
 
     def _runs(self, tp: TP, batch: list[Any], stamp: int | None) -> Iterator[Run]:
-        for records in _bounded(batch):
+        for records in _bounded(batch, self._suspected(tp)):
             # Asked before every run: a seek may have come while the one before was handled.
             if not self._is_current(tp, stamp):
                 return
@@ -200,6 +200,12 @@ class RunConsumer(driver.Consumer):
             run = Run(tp, position.fetched, records, position.seeks)
             position.fetched = run.ends
             yield run
+
+    def _suspected(self, tp: TP) -> range:
+        """Offsets whose records are runs of their own: one of them may have ended the process before."""
+        suspect = self.app.crashes.suspect
+        is_here = suspect is not None and (suspect.topic, suspect.partition) == tp
+        return range(suspect.first, suspect.last + 1) if is_here else range(0)
 
     def _is_current(self, tp: TP, stamp: int | None) -> bool:
         position = self.positions.get(tp)
@@ -351,12 +357,13 @@ class RunConsumer(driver.Consumer):
         return position.done if position else None
 
 
-def _bounded(batch: list[Any]) -> Iterator[list[Any]]:
-    """Cut a fetch into runs of at most RUN_RECORDS records and about RUN_BYTES bytes."""
+def _bounded(batch: list[Any], alone: range) -> Iterator[list[Any]]:
+    """Cut a fetch into runs of at most RUN_RECORDS records and about RUN_BYTES bytes, of one where in *alone*."""
     begin = size = 0
     for place, record in enumerate(batch):
         length = len(record.value or b"")
-        if place > begin and (place - begin >= RUN_RECORDS or size + length > RUN_BYTES):
+        is_full = place - begin >= RUN_RECORDS or size + length > RUN_BYTES
+        if place > begin and (is_full or record.offset in alone or batch[place - 1].offset in alone):
             yield batch[begin:place]
             begin, size = place, 0
         size += length

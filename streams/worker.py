@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from aiokafka.errors import KafkaError
+from faust.exceptions import ConsistencyError
 from mode import CrashingSupervisor
 
 from schemas.errors import FencedError, MainstemError, UnavailableError
@@ -65,12 +67,15 @@ class Worker:
         # Merging makes many short-lived objects and no cycles: the collector's passes over them find nothing.
         gc.set_threshold(*GC_THRESHOLDS)
         stopping = asyncio.ensure_future(stop.wait())
-        await self.engine.start()
+        try:
+            await self.engine.start()
+        except KafkaError as error:
+            raise _reason(error) from error
         log.info("processor.started", sources=sorted(self._settings.sources))
         try:
             while not stopping.done():
                 if self.engine.crashed:
-                    raise _reason(self.engine.crash_reason)
+                    raise self._reason()
                 await asyncio.wait([stopping], timeout=LOOK_SECONDS)
         finally:
             stopping.cancel()
@@ -78,6 +83,16 @@ class Worker:
                 await self.engine.drain()
                 await self.engine.stop()
         log.info("processor.stopped")
+
+    def _reason(self) -> Exception:
+        error = self.engine.crash_reason
+        if isinstance(error, ConsistencyError):
+            self.engine.distrust.note(range(self._settings.topics.partitions))
+            return UnavailableError(
+                "the local store has read further than the changelog reaches: the topic was replaced. The store is"
+                " removed at the next start, and made anew from the changelog"
+            )
+        return _reason(error)
 
 
 def _reason(error: BaseException | None) -> Exception:
@@ -98,7 +113,7 @@ def _engine(settings: WorkerSettings, metrics: ProcessorMetrics, clock: Callable
         clock=clock,
         broker=";".join(f"kafka://{server}" for server in settings.bootstrap_servers.split(",")),
         store="rocksdb://",
-        datadir=str(settings.data_dir),
+        data_dir=settings.data_dir,
         autodiscover=False,
         topic_allow_declare=False,
         topic_disable_leader=True,

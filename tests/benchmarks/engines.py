@@ -24,10 +24,11 @@ from prometheus_client.registry import CollectorRegistry
 
 from mainstem import log
 from schemas.metrics import ProcessorMetrics
+from schemas.records import NEVER
 from schemas.topics import Topics
-from streams.engine import PartitionState
+from streams.partition import PartitionState
 from streams.processor import Processor
-from streams.table import StateWrite
+from streams.table import StateWrite, Stored
 from streams.transport import Output, Run
 from streams.worker import Worker, WorkerSettings
 from tests.benchmarks.load import CONNECTORS, PARTITIONS, POLICY
@@ -104,10 +105,11 @@ def stock(bootstrap: str, topics: Topics, count: int, data_dir: Path) -> None:
     processor, meter = Processor(topics, POLICY, ProcessorMetrics(CollectorRegistry())), Meter(count)
 
     class View:
-        """Faust's table knows the partition by the event."""
+        """Faust's table knows the partition by the event. It has no deadlines."""
 
-        def get_bytes(self, _partition: int, key: bytes) -> bytes | None:
-            return table.get(key)
+        def stored(self, _partition: int, key: bytes) -> Stored | None:
+            value = table.get(key)
+            return None if value is None else Stored(value, NEVER)
 
     states = {partition: PartitionState(View(), partition, 1 << 40) for partition in range(PARTITIONS)}
 
@@ -166,9 +168,10 @@ class Store:
         options.create_if_missing(True)  # noqa: FBT003 - RocksDB's own way
         self.partitions = [rocksdict.Rdict(str(self.directory / str(at)), options) for at in range(PARTITIONS)]
 
-    def get_bytes(self, partition: int, key: bytes) -> bytes | None:
+    def stored(self, partition: int, key: bytes) -> Stored | None:
         held = self.unanswered.get(key)
-        return self.partitions[partition].get(key) if held is None else held[1]
+        value = self.partitions[partition].get(key) if held is None else held[1]
+        return None if value is None else Stored(value, NEVER)
 
     def settle(self, flight: Flight) -> None:
         batch = rocksdict.WriteBatch(raw_mode=True)

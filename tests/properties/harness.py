@@ -11,10 +11,11 @@ from prometheus_client.registry import CollectorRegistry
 from schemas.codec import _encode, decode_entity, decode_records
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics
-from streams.engine import PartitionState
 from streams.merge import merge
+from streams.partition import PartitionState
 from streams.policy import ConnectorPolicy, Policy
 from streams.processor import Processor
+from streams.table import OUTAGES_KEY, StateWrite, Stored
 from streams.transport import Run
 from tests.oracle import RefusedError, Said, World, understand
 
@@ -54,10 +55,17 @@ class Arriving:
 
 class MemoryTable:
     def __init__(self) -> None:
-        self.states: dict[tuple[int, bytes], bytes] = {}
+        self.states: dict[tuple[int, bytes], Stored] = {}
 
-    def get_bytes(self, partition: int, key: bytes) -> bytes | None:
+    def stored(self, partition: int, key: bytes) -> Stored | None:
         return self.states.get((partition, key))
+
+    def keep(self, partition: int, write: StateWrite) -> None:
+        """As the engine does once the broker has answered."""
+        before = self.states.pop((partition, write.key), None)
+        assert write.deadline_before == (before.deadline if before else float("inf"))
+        if write.value is not None:
+            self.states[partition, write.key] = Stored(write.value, write.deadline_after)
 
 
 def json_value(document: dict) -> bytes:
@@ -83,10 +91,10 @@ class Installation:
         self.now = now
         self.topics = Topics(partitions=partitions)
         self.registry = CollectorRegistry()
-        self.processor = Processor(self.topics, policy_of(world), ProcessorMetrics(self.registry))
+        self.metrics = ProcessorMetrics(self.registry)
+        self.processor = Processor(self.topics, policy_of(world), self.metrics)
         self.table = MemoryTable()
         self.states = [PartitionState(self.table, number, 0) for number in range(partitions)]
-        self.deadlines: dict[tuple[int, bytes], float] = {}
         self.history: dict[bytes, list] = {}
         self.vanished: dict[bytes, list] = {}
         self.versions: dict[int, list[int]] = {}  # of all that was published, in order, per partition
@@ -119,6 +127,25 @@ class Installation:
     def say(self, said: list[Said], *, avro: bool = False) -> None:
         self.take([self.arrival(one, avro=avro) for one in said])
 
+    def hear(self, op: str, connector: str, at: float) -> None:
+        """Let *connector* say of itself that it cannot reach its source, or can again: to every partition."""
+        topic, value = self.topics.changes(connector), json_value({"op": op, "observedAt": int(at)})
+        for state in self.states:
+            self.offsets[topic, state.partition] += 1
+            offset = self.offsets[topic, state.partition]
+            self.take([Arriving(topic, state.partition, offset, int(at), connector.encode(), value)])
+
+    def configure(self, world: World) -> None:
+        """Go on with other settings, as a worker that was started anew."""
+        self.world = world
+        self.processor = Processor(self.topics, policy_of(world), self.metrics)
+
+    def roll_out(self) -> None:
+        """Merge everything that is held anew, as the engine does when the policy or the outages changed."""
+        for state in self.states:
+            keys = [key for partition, key in self.table.states if partition == state.partition]
+            self._keep(state.partition, self.processor.merge_anew(keys, state, self.now))
+
     def let_pass(self, seconds: float) -> None:
         """Let time pass while no sweep comes to see it."""
         self.now += round(seconds * 1000)
@@ -130,11 +157,11 @@ class Installation:
             for state in self.states:
                 keys = [
                     key
-                    for (partition, key), moment in self.deadlines.items()
-                    if partition == state.partition and moment <= self.now
+                    for (partition, key), stored in self.table.states.items()
+                    if partition == state.partition and stored.deadline <= self.now
                 ]
-                self._keep(state.partition, self.processor.due(keys, state, self.now))
-        assert not [moment for moment in self.deadlines.values() if moment <= self.now]
+                self._keep(state.partition, self.processor.merge_anew(keys, state, self.now))
+        assert not [stored for stored in self.table.states.values() if stored.deadline <= self.now]
 
     # -- out
 
@@ -154,14 +181,8 @@ class Installation:
                 else:
                     self.forwarded.append((topic, to, output))
         for write in written.state:
-            where = (partition, write.key)
-            assert self.deadlines.get(where, float("inf")) == write.deadline_before
-            if write.value is None:
-                self.table.states.pop(where, None)
-                self.deadlines.pop(where, None)
-            else:
-                self.table.states[where] = write.value
-                self.deadlines[where] = write.deadline_after
+            if write.key != OUTAGES_KEY:
+                self.table.keep(partition, write)
 
     @property
     def entities(self) -> dict[str, dict]:
@@ -176,7 +197,7 @@ class Installation:
     @property
     def held(self) -> dict[bytes, dict]:
         """The records by key and connector."""
-        return {key: decode_records(value).by_connector for (_, key), value in self.table.states.items()}
+        return {key: decode_records(stored.value).by_connector for (_, key), stored in self.table.states.items()}
 
     def count(self, name: str, **labels: str) -> int:
         """Sum a metric over all its samples that carry *labels*."""

@@ -71,7 +71,7 @@ class WorkerProcess:
         try:
             code = self.process.wait(30)
         except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGUSR1)  # it says where its threads are
+            self.process.send_signal(signal.SIGUSR1)  # it says where its tasks are
             time.sleep(1)
             code = None
         finally:

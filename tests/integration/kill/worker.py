@@ -7,7 +7,6 @@ Ends with 0 on SIGTERM, with 1 otherwise. Its last line is a JSON object: why it
 """
 
 import asyncio
-import faulthandler
 import json
 import os
 import signal
@@ -26,7 +25,9 @@ from streams.worker import Worker, WorkerSettings
 
 async def work(worker: Worker, registry: CollectorRegistry) -> None:
     stop, reason = asyncio.Event(), ""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, _tell_tasks)
     try:
         await worker.run(stop)
     except MainstemError as error:
@@ -36,8 +37,17 @@ async def work(worker: Worker, registry: CollectorRegistry) -> None:
     os._exit(1 if reason else 0)
 
 
+def _tell_tasks() -> None:
+    """Where each task waits: what asyncio prints of a stack is its outermost frame alone."""
+    for task in asyncio.all_tasks():
+        awaited, frames = task.get_coro(), []
+        while getattr(awaited, "cr_frame", None):
+            frames.append(f"{awaited.cr_code.co_qualname}:{awaited.cr_frame.f_lineno}")
+            awaited = awaited.cr_await
+        print("waits:", " > ".join(frames), flush=True)
+
+
 def main() -> None:
-    faulthandler.register(signal.SIGUSR1)
     given = json.loads(sys.argv[1])
     log.configure(json=True, level=20)
     topics = Topics(prefix=given["prefix"], partitions=given["partitions"], replication_factor=1)

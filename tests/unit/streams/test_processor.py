@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from schemas.codec import decode_entity
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics
-from streams.engine import PartitionState
+from streams.partition import PartitionState
 from streams.policy import ConnectorPolicy, Policy
 from streams.processor import Processor
 from streams.transport import Run
@@ -40,7 +40,7 @@ class Worker:
         run = Run(TP(arrived.topic, 0), arrived.offset, [arrived], finished=None)
         written = processor.run(run, self.state, 2_000 + arrived.offset)
         for write in written.state:
-            self.table.states[0, write.key] = write.value
+            self.table.keep(0, write)
         return written.outputs
 
 

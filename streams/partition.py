@@ -1,0 +1,94 @@
+"""What a merge is given of one partition, and what comes of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from streams.outages import Outages
+from streams.policy import Policy
+from streams.rollout import PolicyRecord
+from streams.table import StateWrite, Stored
+from streams.transport import Output, Run
+
+
+@dataclass(slots=True)
+class Written:
+    """What a run comes to: records by (topic, partition), and the new state of its keys."""
+
+    outputs: dict[tuple[str, int], list[Output]] = field(default_factory=dict)
+    state: list[StateWrite] = field(default_factory=list)
+
+    def add(self, topic: str, partition: int, output: Output) -> None:
+        self.outputs.setdefault((topic, partition), []).append(output)
+
+
+class States(Protocol):
+    """The table of a partition's states."""
+
+    def stored(self, partition: int, key: bytes) -> Stored | None:
+        """Return the state of *key* as it will be once all that is on its way is written."""
+
+
+class PartitionState:
+    """One partition of the table as a run sees it: states by key, the next version, what is known of outages."""
+
+    def __init__(
+        self,
+        table: States,
+        partition: int,
+        version: int,
+        *,
+        is_doubtful: bool = False,
+        outages: Outages | None = None,
+    ) -> None:
+        self._table = table
+        self._policy: tuple[Policy, Policy] | None = None
+        self.partition = partition
+        self.version = version
+        self.first_version = version
+        """Lower ones are of earlier owners."""
+        self.is_doubtful = is_doubtful
+        """Whether the earlier owner ended in the middle: it may have published what it never wrote as state."""
+        self.is_replaying = False
+        """Whether the run under way holds changes that a doubtful owner may have published."""
+        self.outages = outages or Outages()
+        self.policy_record = PolicyRecord()
+
+    def stored(self, key: bytes) -> Stored | None:
+        return self._table.stored(self.partition, key)
+
+    def next_version(self) -> int:
+        """Return a version greater than all before it in this partition."""
+        self.version += 1
+        return self.version
+
+    def learn(self, outages: Outages) -> None:
+        """Reckon with *outages* from now on."""
+        self.outages = outages
+        self._policy = None
+
+    def policy(self, configured: Policy) -> Policy:
+        """Return the policy of this partition: what is configured, with the outages that it knows of."""
+        if self._policy is None or self._policy[0] is not configured:
+            self._policy = configured, replace(configured, outages=self.outages.intervals)
+        return self._policy[1]
+
+
+class Merging(Protocol):
+    """What the engine runs. Pure: it knows no Kafka, and time is an argument (epoch ms)."""
+
+    @property
+    def revision(self) -> int:
+        """That of the policy: a worker with a lower one than was seen before refuses to start."""
+
+    def run(self, run: Run, state: PartitionState, now: int) -> Written:
+        """Merge the records of *run*."""
+
+    def merge_anew(self, keys: Iterable[bytes], state: PartitionState, now: int) -> Written:
+        """Merge what is held of *keys*; nothing comes of a key for which nothing changed."""
+
+    def set_aside(self, run: Run, state: PartitionState, attempts: int) -> Written:
+        """Give the records of *run* up: merging them ended the process *attempts* times."""
+
+    def fingerprint(self, state: PartitionState) -> str:
+        """Return what changes whenever the policy of the partition merges otherwise than before."""

@@ -1,0 +1,137 @@
+"""What a worker does beside its runs: deadlines that pass, policies that change, a look at how it is."""
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from schemas.errors import UnavailableError
+from streams.partition import PartitionState, Written
+from streams.rollout import PolicyRecord, Walk
+from streams.table import POLICY_KEY, RunTable, StateWrite
+
+if TYPE_CHECKING:
+    from streams.engine import Engine
+
+log = structlog.get_logger(__name__)
+
+DUE_KEYS: Final = 500
+"""Keys merged anew in one go because a deadline passed."""
+ROLLOUT_KEYS: Final = 100
+"""Keys merged anew in one go because the policy changed: so long may a fresh change wait."""
+ROLLOUT_REST: Final = 3.0
+"""While changes wait, a rollout rests for as many times as it worked."""
+RECOVERY_SECONDS: Final = 60.0
+"""A recovery that reads nothing for so long has come to a stand."""
+
+
+class Upkeep:
+    """Tasks of one engine. None of them touches a source offset."""
+
+    def __init__(self, engine: "Engine", table: RunTable, *, recovery_seconds: float = RECOVERY_SECONDS) -> None:
+        self._engine = engine
+        self._table = table
+        self._recovery_seconds = recovery_seconds
+        self._walks: dict[int, Walk] = {}
+
+    def start(self) -> None:
+        """Have the tasks run as long as the engine does."""
+        for task in (self._sweep, self._roll_out, self._observe, self._watch_recovery):
+            self._engine.task(task)
+
+    # -- deadlines
+
+    async def _sweep(self) -> None:
+        """Every second, merge the keys of which a deadline passed."""
+        while not self._engine.should_stop:
+            await self._engine.sleep(1.0)
+            for partition in list(self._engine.owned):
+                while await self._sweep_once(partition):
+                    pass
+
+    async def _sweep_once(self, partition: int) -> bool:
+        """Return whether there may be more to do at once."""
+        keys: list[bytes] = []
+
+        def act(state: PartitionState, now: int) -> Written:
+            # One that is on its way to the broker may have a later deadline already.
+            found = ((key, state.stored(key)) for key in self._table.due(partition, now, DUE_KEYS))
+            keys.extend(key for key, stored in found if stored is not None and stored.deadline <= now)
+            written = self._engine.merging.merge_anew(keys, state, now)
+            self._engine.metrics.expiries.inc(len(written.state))
+            return written
+
+        return await self._engine.apply(partition, act) and len(keys) == DUE_KEYS
+
+    # -- policy
+
+    async def _roll_out(self) -> None:
+        """Bring a policy that changed to every entity, while fresh changes come first."""
+        while not self._engine.should_stop:
+            began, walked = time.monotonic(), False
+            for partition, state in list(self._engine.owned.items()):
+                walked |= await self._walk(partition, state)
+            self._engine.metrics.rollout_remaining.set(len(self._walks))
+            if not walked:
+                await self._engine.sleep(0.5)
+            elif self._engine.lag:
+                await self._engine.sleep(ROLLOUT_REST * (time.monotonic() - began))
+
+    async def _walk(self, partition: int, state: PartitionState) -> bool:
+        """Take one step through a partition; return whether there was one to take."""
+        merging, record = self._engine.merging, state.policy_record
+        target = merging.fingerprint(state)
+        if record.fingerprint == target:
+            self._walks.pop(partition, None)
+            return record.revision < merging.revision and await self._note(partition, target)
+        walk = self._walks.get(partition)
+        if walk is None or walk.target != target:
+            log.info("processor.rollout_started", partition=partition)
+            walk = self._walks[partition] = Walk(target)
+            # Whoever owns the partition next must see that its entities are of more than one policy.
+            return await self._note(partition, "")
+        keys = self._table.keys_after(partition, walk.last, ROLLOUT_KEYS)
+        if not keys:
+            log.info("processor.rollout_ended", partition=partition)
+            return await self._note(partition, target)
+        walked = await self._engine.apply(partition, lambda state, now: merging.merge_anew(keys, state, now))
+        walk.last = keys[-1] if walked else walk.last
+        return walked
+
+    async def _note(self, partition: int, fingerprint: str) -> bool:
+        """Write the partition's policy record, behind all that is on its way."""
+
+        def act(state: PartitionState, _: int) -> Written:
+            revision = max(self._engine.merging.revision, state.policy_record.revision)
+            record = PolicyRecord(version=state.next_version(), fingerprint=fingerprint, revision=revision)
+            state.policy_record = record
+            return Written(state=[StateWrite(POLICY_KEY, record.encode(), record.version)])
+
+        return await self._engine.apply(partition, act)
+
+    # -- looks
+
+    async def _observe(self) -> None:
+        while not self._engine.should_stop:
+            self._engine.observe()
+            await self._engine.sleep(1.0)
+
+    async def _watch_recovery(self) -> None:
+        """End the process when recovery stands still; the next start reads the partitions from the beginning."""
+        recovery = self._engine.tables.recovery
+        before, since = -1, time.monotonic()
+        while not self._engine.should_stop:
+            await self._engine.sleep(1.0)
+            remaining = recovery.active_remaining_total() if self._engine.in_recovery else 0
+            if remaining <= 0 or remaining != before:
+                before, since = remaining, time.monotonic()
+            elif time.monotonic() - since > self._recovery_seconds:
+                partitions = sorted({tp.partition for tp in recovery.active_tps})
+                self._engine.distrust.note(partitions)
+                await self._engine.crash(
+                    UnavailableError(
+                        f"recovery has read nothing for {self._recovery_seconds:.0f} s with {remaining} records of the"
+                        f" changelog ahead: the local store of partitions {partitions} is removed at the next start"
+                    )
+                )
+                return

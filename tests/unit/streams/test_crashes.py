@@ -1,0 +1,63 @@
+"""A record on which the process ends again and again is found, however the process ends."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from streams.crashes import QUARANTINED_AFTER, Crashes, Suspect
+
+TOPIC = "mainstem.changes.git"
+
+
+def crash(directory, first, last):
+    """Start as a new process would, and end while merging."""
+    crashes = Crashes(directory)
+    with pytest.raises(ZeroDivisionError), crashes.watching(TOPIC, 3, first, last):
+        _ = 1 / 0
+    return crashes
+
+
+def test_a_merge_that_ends_well_leaves_no_suspect(tmp_path):
+    with Crashes(tmp_path).watching(TOPIC, 3, 10, 19):
+        pass
+    assert Crashes(tmp_path).suspect is None
+
+
+def test_a_run_is_suspected_and_then_its_records_one_by_one(tmp_path):
+    crash(tmp_path, 10, 19)
+    assert Crashes(tmp_path).suspect == Suspect(topic=TOPIC, partition=3, first=10, last=19)
+    for count in range(1, QUARANTINED_AFTER + 1):
+        crash(tmp_path, 14, 14)
+        suspect = Crashes(tmp_path).suspect
+        assert (suspect.first, suspect.last, suspect.crashes) == (14, 14, count)
+        assert suspect.is_guilty == (count == QUARANTINED_AFTER)
+
+
+def test_another_offset_is_counted_anew(tmp_path):
+    for _ in range(4):
+        crash(tmp_path, 14, 14)
+    crash(tmp_path, 15, 15)
+    assert Crashes(tmp_path).suspect.crashes == 1
+
+
+def test_what_passed_is_suspected_no_more(tmp_path):
+    crash(tmp_path, 10, 19)
+    crashes = Crashes(tmp_path)
+    crashes.passed(TOPIC, 3, 18)
+    crashes.passed(TOPIC, 2, 19)
+    assert crashes.suspect is not None
+    crashes.passed(TOPIC, 3, 19)
+    assert (crashes.suspect, Crashes(tmp_path).suspect) == (None, None)
+
+
+def test_a_process_that_is_killed_leaves_word(tmp_path):
+    script = (
+        "import os, signal, sys; from pathlib import Path; from streams.crashes import Crashes\n"
+        f"with Crashes(Path(sys.argv[1])).watching({TOPIC!r}, 3, 7, 7): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=os.environ, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert Crashes(tmp_path).suspect == Suspect(topic=TOPIC, partition=3, first=7, last=7)
