@@ -154,7 +154,7 @@ class Processor:
         renewals = [(held.by_connector.get(name), record) for name, record in records.items()]
         if not all(after is before or self._renews(before, after, now) for before, after in renewals):
             return None
-        if self._deadline(held) <= now:
+        if self._deadline(held) <= now or self._policy.looks_at_time:
             return None
         renewed = replace(held, version=state.next_version(), merged_at=now, by_connector=dict(records))
         return _Next(renewed, _fitting(renewed))
