@@ -11,6 +11,19 @@ Place = tuple[str, ...]
 MAPS: Final = ("annotations", "labels")
 """Fields of metadata that are merged key by key."""
 IDENTITY: Final = frozenset({("apiVersion",), ("kind",), ("metadata", "namespace"), ("metadata", "name")})
+UNIONS: Final = frozenset(
+    {
+        ("metadata", "tags"),
+        ("metadata", "links"),
+        ("spec", "dependsOn"),
+        ("spec", "dependencyOf"),
+        ("spec", "providesApis"),
+        ("spec", "consumesApis"),
+        ("service", "dependencies"),
+        ("service", "runbooks"),
+    }
+)
+"""Fields whose elements are told apart by what they are about, unless a rule has it otherwise."""
 SECTIONS: Final = ("metadata", "spec", "service")
 
 

@@ -30,10 +30,11 @@ LOCATIONS: Final = (
 
 _IDENTITY: Final = ("namespace", "name")
 _REFS: Final = {"dependsOn": None, "dependencyOf": None, "providesApis": "api", "consumesApis": "api"}
-_DEFINITION: Final = ("definition", "type")
+DEFINITION: Final = ("definition", "type")
+"""Fields of an API's spec that are of one record."""
 _METADATA: Final = frozenset({*_IDENTITY, "annotations", "labels", "tags", "links"})
 _SPEC: Final = frozenset(_REFS)
-_API_SPEC: Final = _SPEC | frozenset(_DEFINITION)
+_API_SPEC: Final = _SPEC | frozenset(DEFINITION)
 _SERVICE: Final = frozenset({"dependencies", "runbooks"})
 
 
@@ -51,10 +52,10 @@ def merge(records: Iterable[Record], policy: Policy, *, now: float) -> Entity | 
     which the records came. There is at most one record of each connector. Raises MergeError when a strategy that
     a rule names breaks its contract.
     """
-    live = by_precedence(records, policy, now)
+    live = live_records(records, policy, now)
     if not any(policy.of(record.connector).asserts_existence for record, _ in live):
         return None
-    fold = _ruled_fold(live, policy) if policy.rules else _Fold([(record.connector, record.body) for record, _ in live])
+    fold = _ruled_fold(live, policy) if policy.rules else _Fold(_bodies(live))
     fold.identity()
     fold.metadata()
     fold.spec()
@@ -76,7 +77,7 @@ def _differ(one: Any, other: Any) -> bool:
     return canonical_json(one) != canonical_json(other)
 
 
-def by_precedence(records: Iterable[Record], policy: Policy, now: float) -> list[Live]:
+def live_records(records: Iterable[Record], policy: Policy, now: float) -> list[Live]:
     """Return the live records, strongest first."""
     live = [Live(record, band(record, policy, now)) for record in records]
     live = [entry for entry in live if entry.band is not Band.DEAD]
@@ -97,12 +98,18 @@ def voices(live: Iterable[Live], policy: Policy) -> list[Voice]:
 def _ruled_fold(live: Sequence[Live], policy: Policy) -> "_Fold":
     """Return a fold of what no rule is about, with the outcomes of the rules in it."""
     plan = policy.plan(live[0].record.body["entity"]["kind"].lower())
+    if not plan:
+        return _Fold(_bodies(live))
     bodies, cases = plan.split(voices(live, policy))
-    fold = _Fold(bodies, is_coupled=not any(plan.rule_at(("spec", name)) for name in _DEFINITION))
+    fold = _Fold(bodies, is_coupled=not any(plan.rule_at(("spec", name)) for name in DEFINITION))
     for case in cases:
         for place, outcome in case.outcomes().items():
             fold.put_at(place, outcome)
     return fold
+
+
+def _bodies(live: Iterable[Live]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(record.connector, record.body) for record, _ in live]
 
 
 class _Fold:
@@ -147,7 +154,7 @@ class _Fold:
                 self._put_outcome("spec", name, union_of_refs(claims[name], kind=kind, namespace=namespace))
         if is_api:
             # A type without its definition would be changed by any weaker record that brings both.
-            pair = coupled(self._fields("spec"), _DEFINITION, _DEFINITION[:1], _has) or {}
+            pair = coupled(self._fields("spec"), DEFINITION, DEFINITION[:1], _has) or {}
             for name, outcome in pair.items():
                 self._put_outcome("spec", name, outcome)
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from schemas.canonical import pointer
 from schemas.errors import MergeError
 from streams.base import Claim, Outcome, Strategy
-from streams.claims import IDENTITY, Place, Voice, gathered, is_map, places, without
-from streams.shipped import Coupled
+from streams.claims import IDENTITY, UNIONS, Place, Voice, gathered, is_map, places, without
+from streams.shipped import Coupled, Union
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +70,15 @@ class Plan:
         return bool(self._rules)
 
     def rule_at(self, place: Place) -> Rule | None:
-        """Return the rule whose path is the longest that leads to *place*. No rule makes an entity's identity."""
+        """Return the rule whose path is the longest that leads to *place*; None where the table of fields counts.
+
+        No rule makes an entity's identity, and `union` is what the table has for its own unions.
+        """
         if place in IDENTITY:
             return None
         lengths = range(len(place), 0, -1)
-        return next((self._rules[place[:length]] for length in lengths if place[:length] in self._rules), None)
+        rule = next((self._rules[place[:length]] for length in lengths if place[:length] in self._rules), None)
+        return None if rule and place in UNIONS and type(rule.strategy) is Union else rule
 
     def split(self, voices: Sequence[Voice]) -> tuple[list[tuple[str, Mapping[str, Any]]], list[Case]]:
         """Return, per voice, its connector and what of its body no rule is about; and what the rules are about."""

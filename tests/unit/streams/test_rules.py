@@ -187,6 +187,18 @@ def test_a_rule_takes_the_place_of_a_default_union():
     assert (entity.entity["metadata"]["tags"], entity.provenance["/metadata/tags"]) == (["x"], "a")
 
 
+def test_a_union_of_what_is_one_already_stays_as_it_is():
+    records = [
+        record(name, metadata={"links": [{"url": "https://x", "title": name}, {"url": f"https://{name}"}]})
+        for name in "ab"
+    ]
+    found = [
+        merged(records, *rules).entity["metadata"]["links"]
+        for rules in ((), (("/metadata", "first_by_priority", {}), ("/metadata/links", "union", {})))
+    ]
+    assert found == [[{"url": "https://x", "title": "a"}, {"url": "https://a"}, {"url": "https://b"}]] * 2
+
+
 def test_a_rule_for_the_type_of_an_api_lets_its_definition_go_alone():
     records = [
         record("a", kind="API", spec={"type": "2"}),
