@@ -85,12 +85,14 @@ class Installation:
         return [each.connector_id for each in self.config.connectors]
 
     def check_plugins(self) -> None:
-        """Refuse connectors and sinks of types that are not installed, and keys that nothing here acts on."""
-        from sinks import registry as sinks  # noqa: PLC0415 - not every command needs them
+        """Refuse connectors, sinks and rules of types that are not installed, and keys that nothing here acts on."""
+        from mainstem.policies import policy_of  # noqa: PLC0415 - not every command needs them
+        from sinks import registry as sinks  # noqa: PLC0415
         from sources import registry as sources  # noqa: PLC0415
 
         check_types(self.config, sources.installed())
         check_sinks(self.config, sinks.installed())
+        policy_of(self.config)
         for each in self.config.connectors:
             if not sources.source_class(each.type).runs_here:
                 continue

@@ -4,12 +4,35 @@ from datetime import timedelta
 
 from mainstem.config import Config
 from mainstem.configuration.connector import ConnectorConfig
+from schemas.errors import ConfigError
 from schemas.records import NEVER
+from streams import registry
 from streams.policy import ConnectorPolicy, Policy
+from streams.rules import Rule
 
 
 def policy_of(config: Config) -> Policy:
-    return Policy(connectors={each.connector_id: _connector(each) for each in config.connectors})
+    """Raises ConfigError with every rule whose strategy is not installed or cannot use its options."""
+    return Policy(
+        connectors={each.connector_id: _connector(each) for each in config.connectors},
+        rules=_rules(config),
+        revision=config.merge.revision,
+    )
+
+
+def _rules(config: Config) -> tuple[Rule, ...]:
+    rules, faults = [], []
+    for number, each in enumerate(config.merge.rules):
+        try:
+            strategy = registry.create(each.strategy, each.options)
+        except ConfigError as error:
+            faults.append(f"{config.origin.file}: merge.rules[{number}]: {error}")
+            continue
+        kinds = None if each.kinds is None else frozenset(each.kinds)
+        rules.append(Rule(path=each.path, name=each.strategy, strategy=strategy, kinds=kinds))
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return tuple(rules)
 
 
 def _connector(connector: ConnectorConfig) -> ConnectorPolicy:

@@ -15,7 +15,7 @@ def installed(group: str) -> list[str]:
 
 def find(group: str, name: str, base: type[T]) -> type[T]:
     """Return the subclass of *base* registered as *name*. Raises ConfigError that lists what is installed."""
-    what = group.rpartition(".")[2].removesuffix("s")
+    what = _singular(group)
     found = tuple(entry_points(group=group, name=name))
     if not found:
         raise ConfigError(f"there is no {what} {name}; installed are: {', '.join(installed(group)) or 'none'}")
@@ -29,3 +29,9 @@ def find(group: str, name: str, base: type[T]) -> type[T]:
     if not (isinstance(loaded, type) and issubclass(loaded, base)):
         raise ConfigError(f"the {what} {name} ({found[0].value}) is no subclass of {base.__module__}.{base.__name__}")
     return loaded
+
+
+def _singular(group: str) -> str:
+    """Return what one entry of *group* is called: of `mainstem.merge_strategies`, merge strategy."""
+    name = group.rpartition(".")[2].replace("_", " ")
+    return name.removesuffix("ies") + "y" if name.endswith("ies") else name.removesuffix("s")

@@ -54,14 +54,14 @@ class Strategy(ABC):
         """Return the field as it is published, None to leave it out.
 
         *claims* come by precedence, strongest first: fresh before stale, then by priority, then by connector id;
-        one of each connector at most. Never raise on a JSON value, never publish None, and name as winners only
-        connectors that have a claim.
+        at least one, and one of each connector at most. Never raise on a JSON value, never publish None, and name
+        as winners only connectors that have a claim.
         """
 
     def reason(self, loser: Claim, winner: Claim | None, claims: Sequence[Claim]) -> str:
         """Say in few words why *loser* lost, for `explain`. *winner*: the strongest that won; None where nobody did."""
         del winner
-        return "hidden by null" if is_hidden(loser, claims) else "by the strategy"
+        return because_of_null(loser, claims) or "by the strategy"
 
 
 def visible(claims: Sequence[Claim]) -> Sequence[Claim]:
@@ -72,6 +72,16 @@ def visible(claims: Sequence[Claim]) -> Sequence[Claim]:
     return claims
 
 
-def is_hidden(loser: Claim, claims: Sequence[Claim]) -> bool:
-    """Whether a null stands above *loser*."""
-    return all(claim.connector != loser.connector for claim in visible(claims))
+def because_of_null(loser: Claim, claims: Sequence[Claim]) -> str | None:
+    """Return the reason of a *loser* that a null above it hides, or that says nothing but null itself."""
+    if loser in visible(claims):
+        return None
+    first = next(claim for claim in claims if claim.value is None)
+    return "says that it is empty" if loser.connector == first.connector else "hidden by null"
+
+
+def by_precedence(loser: Claim, winner: Claim) -> str:
+    """Return why *loser* stands below *winner*."""
+    if loser.is_stale and not winner.is_stale:
+        return "stale"
+    return "lower priority" if loser.priority < winner.priority else "tie: connector id"

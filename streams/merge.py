@@ -6,14 +6,15 @@ from typing import Any, Final, NamedTuple
 from schemas.canonical import canonical_json, pointer
 from schemas.entities import Entity
 from schemas.records import Record
+from streams.base import Claim, Outcome
+from streams.claims import Place, Voice
 from streams.expiry import Band, band
 from streams.policy import Policy
 from streams.strategies import (
     Claims,
-    Outcome,
     coupled,
     first_by_key,
-    union_by_url,
+    union_by,
     union_of_dependencies,
     union_of_refs,
     union_of_texts,
@@ -29,10 +30,11 @@ LOCATIONS: Final = (
 
 _IDENTITY: Final = ("namespace", "name")
 _REFS: Final = {"dependsOn": None, "dependencyOf": None, "providesApis": "api", "consumesApis": "api"}
-_DEFINITION: Final = ("definition", "type")
+DEFINITION: Final = ("definition", "type")
+"""Fields of an API's spec that are of one record."""
 _METADATA: Final = frozenset({*_IDENTITY, "annotations", "labels", "tags", "links"})
 _SPEC: Final = frozenset(_REFS)
-_API_SPEC: Final = _SPEC | frozenset(_DEFINITION)
+_API_SPEC: Final = _SPEC | frozenset(DEFINITION)
 _SERVICE: Final = frozenset({"dependencies", "runbooks"})
 
 
@@ -47,12 +49,13 @@ def merge(records: Iterable[Record], policy: Policy, *, now: float) -> Entity | 
     """Return the entity as it stands at *now* (epoch ms), or None when nobody vouches for it.
 
     Each field comes from the strongest live record that has it. The result does not depend on the order in
-    which the records came. There is at most one record of each connector.
+    which the records came. There is at most one record of each connector. Raises MergeError when a strategy that
+    a rule names breaks its contract.
     """
-    live = _by_precedence(records, policy, now)
+    live = live_records(records, policy, now)
     if not any(policy.of(record.connector).asserts_existence for record, _ in live):
         return None
-    fold = _Fold([(record.connector, record.body) for record, _ in live])
+    fold = _ruled_fold(live, policy) if policy.rules else _Fold(_bodies(live))
     fold.identity()
     fold.metadata()
     fold.spec()
@@ -74,18 +77,50 @@ def _differ(one: Any, other: Any) -> bool:
     return canonical_json(one) != canonical_json(other)
 
 
-def _by_precedence(records: Iterable[Record], policy: Policy, now: float) -> list[Live]:
+def live_records(records: Iterable[Record], policy: Policy, now: float) -> list[Live]:
+    """Return the live records, strongest first."""
     live = [Live(record, band(record, policy, now)) for record in records]
     live = [entry for entry in live if entry.band is not Band.DEAD]
     live.sort(key=lambda entry: (entry.band, -policy.priority(entry.record), entry.record.connector))
     return live
 
 
-class _Fold:
-    """One merge under way: the bodies of the live records, strongest first, and what has come of them."""
+def voices(live: Iterable[Live], policy: Policy) -> list[Voice]:
+    """Return the live records as those who claim something."""
+    return [
+        Voice(
+            Claim(record.connector, None, record.observed_at, life is Band.STALE, policy.priority(record)), record.body
+        )
+        for record, life in live
+    ]
 
-    def __init__(self, bodies: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+
+def _ruled_fold(live: Sequence[Live], policy: Policy) -> "_Fold":
+    """Return a fold of what no rule is about, with the outcomes of the rules in it."""
+    plan = policy.plan(live[0].record.body["entity"]["kind"].lower())
+    if not plan:
+        return _Fold(_bodies(live))
+    bodies, cases = plan.split(voices(live, policy))
+    fold = _Fold(bodies, is_coupled=not any(plan.rule_at(("spec", name)) for name in DEFINITION))
+    for case in cases:
+        for place, outcome in case.outcomes().items():
+            fold.put_at(place, outcome)
+    return fold
+
+
+def _bodies(live: Iterable[Live]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(record.connector, record.body) for record, _ in live]
+
+
+class _Fold:
+    """One merge under way: the bodies of the live records, strongest first, and what has come of them.
+
+    *is_coupled*: whether an API's definition and type are of one record.
+    """
+
+    def __init__(self, bodies: Sequence[tuple[str, Mapping[str, Any]]], *, is_coupled: bool = True) -> None:
         self._bodies = bodies
+        self._is_coupled = is_coupled
         self._sections: dict[str, dict[str, Any]] = {"": {}, "metadata": {}, "spec": {}, "service": {}}
         self._provenance: dict[str, str | list[str]] = {}
         self._values: dict[str, Any] = {}
@@ -108,10 +143,10 @@ class _Fold:
         if "tags" in claims:
             self._put_outcome("metadata", "tags", union_of_texts(claims["tags"]))
         if "links" in claims:
-            self._put_outcome("metadata", "links", union_by_url(claims["links"]))
+            self._put_outcome("metadata", "links", union_by("url", claims["links"]))
 
     def spec(self) -> None:
-        is_api = self._values["/kind"].lower() == "api"
+        is_api = self._is_coupled and self._values["/kind"].lower() == "api"
         claims = self._strongest("spec", _API_SPEC if is_api else _SPEC)
         namespace = self._values["/metadata/namespace"]
         for name, kind in _REFS.items():
@@ -119,7 +154,7 @@ class _Fold:
                 self._put_outcome("spec", name, union_of_refs(claims[name], kind=kind, namespace=namespace))
         if is_api:
             # A type without its definition would be changed by any weaker record that brings both.
-            pair = coupled(self._fields("spec"), _DEFINITION, _DEFINITION[:1], _has) or {}
+            pair = coupled(self._fields("spec"), DEFINITION, DEFINITION[:1], _has) or {}
             for name, outcome in pair.items():
                 self._put_outcome("spec", name, outcome)
 
@@ -128,7 +163,14 @@ class _Fold:
         if "dependencies" in claims:
             self._put_outcome("service", "dependencies", union_of_dependencies(claims["dependencies"]))
         if "runbooks" in claims:
-            self._put_outcome("service", "runbooks", union_by_url(claims["runbooks"]))
+            self._put_outcome("service", "runbooks", union_by("url", claims["runbooks"]))
+
+    def put_at(self, place: Place, outcome: Outcome) -> None:
+        """Take over what a rule made of a field or map key."""
+        if len(place) == len(("metadata", "name")):
+            self._put_outcome(place[0], place[1], outcome)
+        else:
+            self._put_keys(place[1], {place[2]: outcome})
 
     def entity(self, stale: tuple[str, ...]) -> Entity:
         entity = {**self._sections[""], "metadata": self._sections["metadata"]}
@@ -183,7 +225,7 @@ class _Fold:
                 values[key] = self._values[at] = outcome.value
                 self._provenance[at] = outcome.winners
         if values:
-            self._sections["metadata"][name] = values
+            self._sections["metadata"].setdefault(name, {}).update(values)
 
 
 def _locations(claims: Claims) -> dict[str, Outcome | None]:

@@ -8,7 +8,7 @@ from typing import Final
 from schemas.canonical import canonical_json
 from schemas.records import NEVER, Record
 from schemas.refs import DEFAULT_TENANT
-from streams.rules import Rule
+from streams.rules import Plan, Rule
 
 OVERRIDE: Final = "override"
 """The pseudo-connector that outranks every priority and never keeps an entity alive."""
@@ -40,6 +40,7 @@ class Policy:
     """Raised by whoever changes the configuration; a worker never undoes a higher one."""
     outages: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     """Per connector, (begin, end) in epoch ms, ascending and apart; the end of one that lasts is NEVER."""
+    _plans: dict[str, Plan] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -56,6 +57,14 @@ class Policy:
     def looks_at_time(self) -> bool:
         """Whether an unchanged upsert that only renews a record's life may change what is merged."""
         return any(rule.strategy.looks_at_time for rule in self.rules)
+
+    def plan(self, kind: str) -> Plan:
+        """Return the rules for entities of *kind*, lower-cased."""
+        # Kinds are a payload's: what is kept is bounded by those that a rule names.
+        known = kind if any(kind in rule.kinds for rule in self.rules if rule.kinds) else ""
+        if known not in self._plans:
+            self._plans[known] = Plan(self.rules, known)
+        return self._plans[known]
 
     def of(self, connector: str) -> ConnectorPolicy:
         """A connector without configuration has priority 0 and no ttl."""

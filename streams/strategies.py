@@ -5,22 +5,15 @@ A claim is (connector, value); claims come by precedence, strongest first. None 
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from schemas.canonical import canonical_json
 from schemas.refs import EntityRef
+from streams.base import Outcome
 
 Claims = Sequence[tuple[str, Any]]
 
-
 _LONGEST_REF: Final = 3 * 63 + 2
-
-
-class Outcome(NamedTuple):
-    """A field as it is published. *winners*: one connector, or the list of those that a union was made of."""
-
-    value: Any
-    winners: str | list[str]
 
 
 def first_by_key(claims: Claims) -> dict[str, Outcome]:
@@ -72,22 +65,23 @@ def union_of_refs(claims: Claims, *, kind: str | None, namespace: str) -> Outcom
     return _sorted(*_collect(claims, key_of))
 
 
-def union_by_url(claims: Claims) -> Outcome | None:
-    """Objects by `url`, each whole from the strongest record that has it, in order of precedence."""
-    elements, winners = _collect(claims, _url_key)
+def union_by(name: str, claims: Claims) -> Outcome | None:
+    """Objects by their attribute *name*, each whole from the strongest record that has it, in order of precedence."""
+    elements, winners = _collect(claims, _attribute(name))
     return Outcome(list(elements.values()), winners) if elements else None
 
 
 def union_of_dependencies(claims: Claims) -> Outcome | None:
-    """Objects by `target`, as :func:`union_by_url`; a dependency is critical when any record says so."""
-    elements, winners = _collect(claims, _target_key)
+    """Objects by `target`, as :func:`union_by`; a dependency is critical when any record says so."""
+    key_of = _attribute("target")
+    elements, winners = _collect(claims, key_of)
     if not elements:
         return None
     critical: set[str] = set()
     for connector, value in claims:
         if value is None:
             break
-        mine, _ = _collect([(connector, value)], _target_key)
+        mine, _ = _collect([(connector, value)], key_of)
         critical.update(key for key, element in mine.items() if element.get("isCritical") is True)
     merged = [{**element, "isCritical": key in critical} for key, element in elements.items()]
     return Outcome(merged, winners)
@@ -123,12 +117,11 @@ def _text_key(element: Any) -> str | None:
     return None if element is None else canonical_json(element).decode() + "\0"
 
 
-def _url_key(element: Any) -> str | None:
-    return _text_key(element.get("url")) if type(element) is dict else None
+def _attribute(name: str) -> Callable[[Any], str | None]:
+    def key_of(element: Any) -> str | None:
+        return _text_key(element.get(name)) if type(element) is dict else None
 
-
-def _target_key(element: Any) -> str | None:
-    return _text_key(element.get("target")) if type(element) is dict else None
+    return key_of
 
 
 def canonical_ref(text: str, kind: str | None, namespace: str) -> str:

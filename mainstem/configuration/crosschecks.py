@@ -11,9 +11,6 @@ def add_faults(document: dict[str, Any], faults: Faults) -> None:
     _unique(document, faults, ("tenants", "id"))
     _unique(document, faults, ("connectors", "connector_id"))
     _tenants_exist(document, faults)
-    merge = document.get("merge")
-    if isinstance(merge, dict) and isinstance(merge.get("rules"), list) and merge["rules"]:
-        faults.add_unless_known(("merge", "rules"), "not supported yet by this version; remove it")
     api = document.get("api")
     if isinstance(api, dict) and api.get("auth"):
         faults.add_unless_known(("api", "auth"), "not supported yet by this version; remove it")

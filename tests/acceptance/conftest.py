@@ -7,6 +7,14 @@ import pytest
 from tests.acceptance.running import Up
 
 CATALOGS = 9
+RULED = [
+    {"connector_id": "ruled-a", "type": "external", "priority": 60},
+    {"connector_id": "ruled-b", "type": "external", "priority": 50},
+]
+RULES = [
+    {"kinds": ["Widget"], "path": "/service/tier", "strategy": "rank", "values": ["gold", "silver"]},
+    {"kinds": ["Widget"], "path": "/spec/owner", "strategy": "authoritative", "connector": "ruled-b"},
+]
 GOOD_FILE = """\
 # two of one file
 apiVersion: backstage.io/v1alpha1
@@ -52,7 +60,7 @@ def installation() -> Iterator[Up]:
         {"connector_id": "pipe", "type": "external"},
         {"connector_id": "yard", "type": "git", "connection": {"path": "yard"}},
     ]
-    up = Up({"connectors": [*external, *others]})
+    up = Up({"connectors": [*external, *others, *RULED], "merge": {"rules": RULES}})
     yard = up.home / "yard"
     yard.mkdir()
     (yard / "good.yaml").write_text(GOOD_FILE)

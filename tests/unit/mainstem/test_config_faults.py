@@ -125,10 +125,6 @@ KEY_FAULTS = [
     ),
     ("api: {auth: {type: x}}", "api.auth: not supported yet by this version; remove it"),
     ("embedded: maybe", "embedded: must be auto, docker or off"),
-    (
-        "merge: {rules: [{path: /spec/owner, strategy: authoritative, connector: git}]}",
-        "merge.rules: not supported yet by this version; remove it",
-    ),
 ]
 
 
@@ -142,11 +138,42 @@ def test_a_value_that_cannot_be_used_is_told_with_file_key_and_remedy(faults, ya
     [
         ("{path: spec, strategy: drop}", ".path: must be a JSON pointer, such as /spec/owner"),
         ("{path: /spec/owner, strategy: authoritative}", ": strategy authoritative needs connector"),
-        ("{path: /a, strategy: min, key: url}", ": key belongs to strategy union_by_key alone; remove it"),
+        ("{path: /spec/a, strategy: min, key: url}", ": key belongs to strategy union_by_key alone; remove it"),
+        ("{path: /spec/a, strategy: rank, values: []}", ": strategy rank needs values"),
+        ("{path: /spec/a, strategy: rank, valus: [1]}", ": unknown key valus; did you mean values?"),
+        ("{path: /metadata/name, strategy: drop}", ": /metadata/name is the entity's identity, which no rule makes"),
+        (
+            "{path: /entity/spec/a, strategy: drop}",
+            ": /entity/spec/a leads nowhere; a path begins with /metadata, /spec, /service",
+        ),
+        (
+            "{path: /spec/profile/email, strategy: drop}",
+            (
+                ": /spec/profile/email lies inside of a field that is merged as a whole;"
+                " the rule can be about /spec/profile"
+            ),
+        ),
+        (
+            "{path: /spec/a, strategy: coupled, pointers: [/metadata/labels]}",
+            ": /metadata/labels is many fields; coupled takes single ones, and keys of annotations and labels",
+        ),
     ],
 )
-def test_a_merge_rule_is_checked_beside_being_refused(faults, rule, sentence):
-    assert f"mainstem.yaml: merge.rules[0]{sentence}" in faults(f"merge: {{rules: [{rule}]}}")
+def test_a_merge_rule_that_cannot_be_used_is_told_with_the_remedy(faults, rule, sentence):
+    assert faults(f"merge: {{rules: [{rule}]}}") == [f"mainstem.yaml: merge.rules[0]{sentence}"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{path: /spec/a, strategy: drop}", "{path: /spec/a, strategy: min}"),
+        ("{path: /spec/a, strategy: drop, kinds: [API, Group]}", "{path: /spec/a, strategy: min, kinds: [api]}"),
+        ("{path: /spec/b, strategy: coupled, pointers: [/spec/a]}", "{path: /spec/a, strategy: min}"),
+    ],
+)
+def test_two_rules_about_the_same_field_are_refused(faults, one, other):
+    expected = "mainstem.yaml: merge: rules[0] and rules[1] are both about /spec/a; remove one of them"
+    assert faults(f"merge: {{rules: [{one}, {other}]}}") == [expected]
 
 
 def test_every_fault_is_told_at_once_wherever_it_stands(faults):

@@ -1,19 +1,21 @@
 """Strategies by themselves: what examples of whole entities would hide."""
 
+from functools import partial
+
 import pytest
 
 from streams.strategies import (
     canonical_ref,
     coupled,
     first_by_key,
-    union_by_url,
+    union_by,
     union_of_dependencies,
     union_of_texts,
 )
 
 
 def test_without_any_claim_there_is_no_outcome():
-    outcomes = [strategy([]) for strategy in (union_of_texts, union_of_dependencies, union_by_url)]
+    outcomes = [strategy([]) for strategy in (union_of_texts, union_of_dependencies, partial(union_by, "url"))]
     assert outcomes == [None] * 3
 
 
