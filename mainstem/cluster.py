@@ -1,5 +1,6 @@
 """The Kafka cluster as Mainstem needs it: how clients reach it, and its topics made and checked."""
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -7,6 +8,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from mainstem.configuration.kafka import KafkaConfig
+from mainstem.refusals import is_final, unavailable
+from mainstem.security import librdkafka_settings
 from schemas.errors import ConfigError, UnavailableError
 from schemas.topics import ExistingTopic, TopicDefinition, Topics, differences, require
 
@@ -14,40 +17,26 @@ Client = Mapping[str, str | int | bool]
 """Settings of librdkafka that every client of one cluster shares."""
 
 ANSWER_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 1.0
 
 
 def client_settings(kafka: KafkaConfig, bootstrap_servers: str) -> dict[str, str | int | bool]:
     """Return what librdkafka's clients need to reach the cluster."""
-    settings: dict[str, str | int | bool] = {
+    return {
         "bootstrap.servers": bootstrap_servers,
-        "security.protocol": kafka.security_protocol,
         "client.id": "mainstem",
         "reconnect.backoff.max.ms": 1_000,
         # A cluster that is away is reported by whoever asked it something, in a sentence.
         "log_level": 0,
+        **librdkafka_settings(kafka),
     }
-    if kafka.sasl is not None:
-        settings |= {
-            "sasl.mechanism": kafka.sasl.mechanism,
-            "sasl.username": kafka.sasl.username,
-            "sasl.password": kafka.sasl.password.get_secret_value(),
-        }
-    if kafka.ssl is not None:
-        locations = {
-            "ssl.ca.location": kafka.ssl.ca_location,
-            "ssl.certificate.location": kafka.ssl.certificate_location,
-            "ssl.key.location": kafka.ssl.key_location,
-            "ssl.key.password": kafka.ssl.key_password and kafka.ssl.key_password.get_secret_value(),
-        }
-        settings |= {name: value for name, value in locations.items() if value}
-    return settings
 
 
 class Cluster:
     """Questions to the cluster and its topics. Every method raises UnavailableError when nobody answers."""
 
     def __init__(self, client: Client) -> None:
-        self._servers = client["bootstrap.servers"]
+        self._client = client
         self._faults: list[KafkaError] = []
         try:
             self._admin = AdminClient({**client, "error_cb": self._faults.append})
@@ -61,19 +50,24 @@ class Cluster:
         return str(self._metadata().cluster_id)
 
     def existing(self, names: Iterable[str]) -> dict[str, ExistingTopic]:
-        """Return those of *names* that exist, as the cluster describes them."""
+        """Return those of *names* that exist, as the cluster describes them. One that is hidden from us is an error."""
         found = self._metadata().topics
-        resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names if name in found]
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
         if not resources:
             return {}
         configs = self._admin.describe_configs(resources, request_timeout=ANSWER_SECONDS)
-        return {
-            resource.name: ExistingTopic(
-                name=resource.name,
-                partitions=len(found[resource.name].partitions),
-                config={entry.name: entry.value for entry in self._told(answer).values()},
-            )
+        told = {
+            resource.name: self._told(answer, absent=KafkaError.UNKNOWN_TOPIC_OR_PART)
             for resource, answer in configs.items()
+        }
+        return {
+            name: ExistingTopic(
+                name=name,
+                partitions=len(found[name].partitions),
+                config={entry.name: entry.value for entry in config.values()},
+            )
+            for name, config in told.items()
+            if config is not None and name in found
         }
 
     def create(self, definitions: Iterable[TopicDefinition]) -> list[str]:
@@ -117,38 +111,34 @@ class Cluster:
     def members(self, group: str) -> set[str]:
         """Return the instance ids of the static members that a consumer group has now."""
         answer = self._admin.describe_consumer_groups([group], request_timeout=ANSWER_SECONDS)[group]
-        try:
-            members = self._result(answer).members
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return set()
-            raise self._unavailable(error.args[0]) from None
-        return {member.group_instance_id for member in members if member.group_instance_id}
+        found = self._told(answer, absent=KafkaError.GROUP_ID_NOT_FOUND)
+        return set() if found is None else {each.group_instance_id for each in found.members if each.group_instance_id}
 
     def _metadata(self) -> Any:
-        try:
-            return self._admin.list_topics(timeout=ANSWER_SECONDS)
-        except KafkaException as error:
-            raise self._unavailable(error.args[0]) from None
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return self._admin.list_topics(timeout=_LOOK_SECONDS)
+            except KafkaException as error:
+                fault = self._unavailable(error.args[0])
+                if is_final(self._faults) or time.monotonic() >= deadline:
+                    raise fault from None
 
-    def _told(self, answer: Any) -> Any:
+    def _told(self, answer: Any, *, absent: int) -> Any:
+        """Return the answer, None when what was asked about is *absent*."""
         try:
             return self._result(answer)
         except KafkaException as error:
+            if error.args[0].code() == absent:
+                return None
             raise self._unavailable(error.args[0]) from None
 
     def _result(self, answer: Any) -> Any:
         try:
             return answer.result(timeout=ANSWER_SECONDS * 2)
         except TimeoutError:
-            raise UnavailableError(f"Kafka at {self._servers} does not answer") from None
+            raise UnavailableError(f"Kafka at {self._client['bootstrap.servers']} does not answer") from None
 
     def _unavailable(self, error: KafkaError) -> UnavailableError:
-        cause = self._faults[-1] if self._faults else error
-        if cause.code() == KafkaError._AUTHENTICATION:  # noqa: SLF001 - librdkafka's own errors are named so
-            return UnavailableError(
-                f"Kafka at {self._servers} refuses the credentials ({cause.str()}): check kafka.sasl"
-            )
-        return UnavailableError(
-            f"no Kafka answers at {self._servers} ({cause.str()}): start it, or correct kafka.bootstrap_servers"
-        )
+        self._admin.poll(0)  # faults are told in here alone
+        return unavailable(error, self._faults, self._client)

@@ -87,6 +87,14 @@ class Topics:
         return f"{self.prefix}-processor"
 
     @property
+    def dead_letters_group(self) -> str:
+        """Of whoever looks at the dead letters; its members commit nothing."""
+        return f"{self.prefix}-dead-letters"
+
+    def sink_group(self, name: str) -> str:
+        return f"{self.prefix}-sink-{name}"
+
+    @property
     def changelog(self) -> str:
         return f"{self.prefix}-processor-records-changelog"
 

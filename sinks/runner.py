@@ -57,7 +57,7 @@ class SinkRunner:
         self._is_placed = False
         self._done = 0
         self._dead_letters = DeadLetters(settings.client, settings.topics.dead_letters, self._name)
-        group = f"{settings.topics.prefix}-sink-{self._name}"
+        group = settings.topics.sink_group(self._name)
         self._consumer: Consumer = kafka.consumer(settings.client, group, on_commit=self._committed)
 
     @property

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from schemas.canonical import canonical_json
 from schemas.changes import Change, Origin, read_change
 from schemas.codec import decode_change
-from schemas.errors import Retriable, TopicMismatchError, ValidationError
+from schemas.errors import MainstemError, Retriable, TopicMismatchError, UnavailableError, ValidationError
 from schemas.refs import DEFAULT_TENANT, entity_key
 
 DELIVERY_MS: Final = 30_000
@@ -116,8 +116,10 @@ class Publisher:
                 return
 
 
-def _fault(error: KafkaError, topic: str) -> Retriable | TopicMismatchError:
+def _fault(error: KafkaError, topic: str) -> MainstemError:
     if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001
         connector = topic.rpartition(".")[2]
         return TopicMismatchError(f"topic {topic} does not exist: run `mainstem topics create --connector {connector}`")
+    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        return UnavailableError(f"Kafka does not let us write to {topic}: grant what `mainstem topics acls` prints")
     return Retriable(f"Kafka did not acknowledge: {error.str()}")

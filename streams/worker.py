@@ -16,6 +16,7 @@ from mode import CrashingSupervisor
 from schemas.errors import FencedError, MainstemError, UnavailableError
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics
+from streams.access import Access
 from streams.engine import Engine
 from streams.lease import LeaseLostError
 from streams.policy import Policy
@@ -41,6 +42,7 @@ class WorkerSettings:
     sources: frozenset[str]
     policy: Policy
     data_dir: Path
+    access: Access | None = None
     instance_id: str | None = None
     """Fixed where *data_dir* survives restarts: a successor under it gets its predecessor's partitions at once, and
     must be started only when the predecessor's lease is over. None: a member that is forgotten when it ends."""
@@ -112,6 +114,7 @@ def _engine(settings: WorkerSettings, metrics: ProcessorMetrics, clock: Callable
         metrics=metrics,
         clock=clock,
         broker=";".join(f"kafka://{server}" for server in settings.bootstrap_servers.split(",")),
+        broker_credentials=settings.access and settings.access.credentials(),
         store="rocksdb://",
         data_dir=settings.data_dir,
         autodiscover=False,

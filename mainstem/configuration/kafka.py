@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from mainstem.configuration.secrets import Secret
 from mainstem.configuration.section import Section
-from mainstem.configuration.values import Servers, Text
+from mainstem.configuration.values import File, Servers, Text
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -19,10 +19,17 @@ class SaslConfig(Section):
 
 
 class SslConfig(Section):
-    ca_location: Text | None = None
-    certificate_location: Text | None = None
-    key_location: Text | None = None
+    ca_location: File | None = None
+    certificate_location: File | None = None
+    key_location: File | None = Field(default=None, validate_default=True)
     key_password: Secret | None = None
+
+    @field_validator("key_location")
+    @classmethod
+    def _with_its_certificate(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if (value is None) != (info.data.get("certificate_location", value) is None):
+            raise ValueError("certificate_location and key_location go together; set both, or neither")
+        return value
 
 
 class SchemaRegistryConfig(Section):
@@ -37,6 +44,10 @@ class KafkaConfig(Section):
     sasl: SaslConfig | None = Field(default=None, validate_default=True)
     ssl: SslConfig | None = None
     schema_registry: SchemaRegistryConfig | None = None
+
+    @property
+    def is_encrypted(self) -> bool:
+        return self.security_protocol.endswith("SSL")
 
     @field_validator("security_protocol", "sasl", "ssl")
     @classmethod
@@ -54,4 +65,11 @@ class KafkaConfig(Section):
                 "is missing: security_protocol asks for it" if value is None else "needs security_protocol SASL_SSL"
             )
             raise ValueError(wanted)
+        return value
+
+    @field_validator("ssl")
+    @classmethod
+    def _of_an_encrypted_connection(cls, value: SslConfig | None, info: ValidationInfo) -> SslConfig | None:
+        if value is not None and not info.data.get("security_protocol", "SSL").endswith("SSL"):
+            raise ValueError("is of no use without encryption; set security_protocol to SSL or SASL_SSL")
         return value

@@ -4,9 +4,10 @@ import ipaddress
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from schemas.refs import KIND
 from schemas.topics import CONNECTOR_ID, RESERVED_CONNECTORS
@@ -93,6 +94,15 @@ def _servers(value: str) -> str:
     return value
 
 
+def _readable(value: str, info: ValidationInfo) -> str:
+    path = (info.context or {}).get("base_dir", Path()) / _not_blank(value)
+    try:
+        path.open("rb").close()
+    except (OSError, ValueError):
+        raise ValueError("must be a file that can be read; its path is relative to the configuration file") from None
+    return str(path)
+
+
 def is_loopback(host: str) -> bool:
     """Say whether *host* can be reached from this machine alone: 127.0.0.0/8, ::1 or localhost."""
     if host.lower() == "localhost":
@@ -133,3 +143,5 @@ TopicPrefix = Annotated[
     ),
 ]
 Servers = Annotated[str, AfterValidator(_servers)]
+File = Annotated[str, AfterValidator(_readable)]
+"""A file that is there; its path, from here."""

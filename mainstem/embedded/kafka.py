@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from mainstem.embedded.jars import VERSION, ensure_jars, kafka_jars
-from mainstem.embedded.kafka_config import log4j_properties, server_properties
+from mainstem.embedded.kafka_config import Secured, log4j_properties, server_properties
 from mainstem.embedded.lock import DataDirLock
 from mainstem.embedded.ports import is_free, remembered_ports
 from mainstem.embedded.process import Child, Command, end_leftovers, log_tail, run
@@ -50,12 +50,14 @@ class EmbeddedKafka(EmbeddedService):
         cache_dir: Path,
         progress: ProgressHook | None = None,
         maven_repository: str | None = None,
+        secured: Secured | None = None,
     ) -> None:
         # Resolved: leftovers are recognised by their working directory.
         self._home = data_dir.resolve() / "kafka"
         self._jar_dir = cache_dir.resolve() / f"kafka-{VERSION}"
         self._progress = progress
         self._repository = maven_repository
+        self._secured = secured
         self._lock = DataDirLock(self._home)
         self._classpath = ""
         self._ports: list[int] = []
@@ -89,6 +91,11 @@ class EmbeddedKafka(EmbeddedService):
             raise UnavailableError("the embedded Kafka was not started yet")
         return f"127.0.0.1:{self._ports[0]}"
 
+    @property
+    def secured_addresses(self) -> tuple[str, ...]:
+        """The bootstrap servers of SASL_SSL and SSL; none unless the broker is secured."""
+        return tuple(f"127.0.0.1:{port}" for port in self._ports[2:])
+
     def _start(self) -> None:
         end_leftovers("java", self._home, signal.SIGTERM)
         jars = ensure_jars(kafka_jars(), self._jar_dir, progress=self._progress, repository=self._repository)
@@ -108,7 +115,7 @@ class EmbeddedKafka(EmbeddedService):
 
     def _choose_ports(self) -> None:
         if not self._ports:
-            self._ports = remembered_ports(self._home / "ports.json", 2)
+            self._ports = remembered_ports(self._home / "ports.json", 2 if self._secured is None else 4)
         for port in self._ports:
             if not is_free(port):
                 raise UnavailableError(f"Kafka cannot come back on port {port}: another program listens there now")
@@ -127,9 +134,10 @@ class EmbeddedKafka(EmbeddedService):
         fresh.rename(self._home / "data")
 
     def _configure(self, log_dir: Path) -> None:
-        broker, controller = self._ports
-        text = server_properties(log_dir=log_dir, broker_port=broker, controller_port=controller)
-        (self._home / "server.properties").write_text(text)
+        text = server_properties(log_dir=log_dir, ports=self._ports, secured=self._secured)
+        file = self._home / "server.properties"
+        file.touch(mode=0o600)
+        file.write_text(text)
 
     def _java(self, main_class: str, *arguments: str) -> Command:
         system = (

@@ -1,5 +1,7 @@
 """What the embedded broker is told: one node, small, quick to start, nothing but loopback."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.topics import MAX_MESSAGE_BYTES
@@ -11,7 +13,7 @@ _REQUEST_MAX_BYTES = 4 * MAX_MESSAGE_BYTES
 _FIXED = {
     "process.roles": "broker,controller",
     "node.id": 1,
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
@@ -45,14 +47,50 @@ _FIXED = {
 }
 
 
-def server_properties(*, log_dir: Path, broker_port: int, controller_port: int) -> str:
-    listeners = f"PLAINTEXT://127.0.0.1:{broker_port},CONTROLLER://127.0.0.1:{controller_port}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secured:
+    """Two further listeners where ACLs count: SASL_SSL, and SSL for clients with a certificate.
+
+    Nobody is asked at the open listener: whoever reaches it is the administrator. Files are PEM.
+    """
+
+    certificate: Path
+    """The broker's key (PKCS #8) and certificates."""
+    trusted: Path
+    """Who signs the certificates of clients."""
+    users: Mapping[str, str]
+    """Passwords by user, for the mechanism PLAIN. Users of SCRAM are made by the administrator."""
+
+    def properties(self) -> dict[str, object]:
+        users = " ".join(f'user_{name}="{password}"' for name, password in self.users.items())
+        modules = "org.apache.kafka.common.security"
+        scram = f"{modules}.scram.ScramLoginModule required;"
+        return {
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": _escaped(self.certificate),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": _escaped(self.trusted),
+            "listener.name.ssl.ssl.client.auth": "required",
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            "listener.name.sasl_ssl.plain.sasl.jaas.config": f"{modules}.plain.PlainLoginModule required {users};",
+            "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": scram,
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": scram,
+        }
+
+
+def server_properties(*, log_dir: Path, ports: Sequence[int], secured: Secured | None) -> str:
+    """*ports*: broker, controller; with *secured*, SASL_SSL and SSL as well."""
+    names = ("PLAINTEXT", "CONTROLLER", "SASL_SSL", "SSL")
+    listeners = ",".join(f"{name}://127.0.0.1:{port}" for name, port in zip(names, ports, strict=False))
     settings = {
         **_FIXED,
+        **(secured.properties() if secured is not None else {}),
         "log.dirs": _escaped(log_dir),
         "listeners": listeners,
         "advertised.listeners": listeners,
-        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{ports[1]}",
     }
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 

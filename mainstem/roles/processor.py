@@ -18,6 +18,7 @@ from mainstem.log import log_end
 from mainstem.policies import policy_of
 from mainstem.roles.health import Progress
 from mainstem.roles.role import RESTART_CODE, RoleOptions, present, stop_on_signals
+from mainstem.security import access
 from schemas.errors import ConfigError, MainstemError, TopicMismatchError
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics, require
@@ -38,8 +39,6 @@ class TopicsChanged(MainstemError):  # noqa: N818 - no fault: the worker ends so
 
 def run(installation: Installation, instance: str, options: RoleOptions) -> None:
     """Run one worker until a signal. *instance* names its directory, apart from those of other workers."""
-    if installation.config.kafka.security_protocol != "PLAINTEXT":
-        raise ConfigError("kafka.security_protocol: the processor of this version speaks PLAINTEXT alone")
     if not _INSTANCE.fullmatch(instance):
         raise ConfigError("--instance: 1 to 63 letters, digits, '-' and '_'")
     cluster, topics = installation.cluster, installation.topics
@@ -51,6 +50,7 @@ def run(installation: Installation, instance: str, options: RoleOptions) -> None
         _outwait_predecessor(cluster, topics, directory, member)
         settings = WorkerSettings(
             bootstrap_servers=installation.bootstrap_servers,
+            access=access(installation.config.kafka),
             topics=topics,
             sources=frozenset(sources),
             policy=policy_of(installation.config),

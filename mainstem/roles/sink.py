@@ -17,7 +17,6 @@ def run(installation: Installation, name: str, options: RoleOptions) -> None:
     if configured is not None and not configured.enabled:
         raise ConfigError(f"sinks.{name}: enabled is false; set it to true to run the sink")
     topics = installation.topics
-    installation.cluster.require(topics.definitions(()))
     settings = SinkSettings(
         name=name,
         topics=topics,
@@ -25,8 +24,11 @@ def run(installation: Installation, name: str, options: RoleOptions) -> None:
         dsn=_database(installation) if name == "postgres" else "",
         options=configured.options if configured is not None else {},
     )
+    sink = create(settings)
+    used = {*sink.topics, topics.dead_letters, *((topics.service_updated,) if name == "incidents" else ())}
+    installation.cluster.require(each for each in topics.definitions(()) if each.name in used)
     stop = stop_thread_on_signals()
-    runner = SinkRunner(create(settings), metrics=SinkMetrics(name))
+    runner = SinkRunner(sink, metrics=SinkMetrics(name))
     progress = Progress(lambda: runner.lag, lambda: runner.done)
     present(options, progress.readiness)
     runner.run(stop)

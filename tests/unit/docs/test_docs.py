@@ -128,7 +128,9 @@ def test_every_yaml_example_can_be_used(text, tmp_path, monkeypatch):
         documents = list(read_documents(name, file.read_bytes()))
         assert [draft(as_change(each.entity), "git", is_complete="entity" not in each.entity) for each in documents]
         return
-    for variable in ("KAFKA", "DATABASE_URL", "API_TOKEN"):
+    for place in re.findall(r"_location: ([\w.-]+)", text):
+        (tmp_path / place).touch()
+    for variable in ("KAFKA", "DATABASE_URL", "API_TOKEN", "KAFKA_PASSWORD", "KEY_PASSWORD"):
         monkeypatch.setenv(variable, "localhost:9092")
 
     Installation.open(file, tmp_path).check_plugins()

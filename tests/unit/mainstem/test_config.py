@@ -130,13 +130,15 @@ def test_a_connector_that_says_only_its_id_and_type_has_the_defaults_of_the_cont
     assert found == expected
 
 
-def test_every_key_of_the_contract_is_read(read):
+def test_every_key_of_the_contract_is_read(read, tmp_path):
+    (tmp_path / "ca.pem").touch()
     environ = {"KAFKA": "kafka.example:9092", "DSN": "postgresql://db.example/x", "KAFKA_PASSWORD": CANARY}
     config = read(EVERYTHING, environ=environ)
     connector = config.connectors[0]
     found = (
         config.kafka.bootstrap_servers,
         config.kafka.sasl.password.get_secret_value(),
+        config.kafka.ssl.ca_location,
         config.postgres.dsn.get_secret_value(),
         connector.ttl,
         connector.entity_types,
@@ -144,8 +146,8 @@ def test_every_key_of_the_contract_is_read(read):
         connector.deletion_guard.max_percent,
         config.merge.revision,
     )
-    dsn, day = "postgresql://db.example/x", timedelta(days=1)
-    expected = ("kafka.example:9092", CANARY, dsn, day, ("component", "system"), timedelta(minutes=30), 2.5, 3)
+    dsn, day, ca = "postgresql://db.example/x", timedelta(days=1), str(tmp_path / "ca.pem")
+    expected = ("kafka.example:9092", CANARY, ca, dsn, day, ("component", "system"), timedelta(minutes=30), 2.5, 3)
     assert found == expected
 
 

@@ -108,6 +108,18 @@ KEY_FAULTS = [
         "kafka: {bootstrap_servers: 'a:1', sasl: {username: u, password: p}}",
         "kafka.sasl: needs security_protocol SASL_SSL",
     ),
+    (
+        "kafka: {bootstrap_servers: 'a:1', ssl: {}}",
+        "kafka.ssl: is of no use without encryption; set security_protocol to SSL or SASL_SSL",
+    ),
+    (
+        "kafka: {bootstrap_servers: 'a:1', security_protocol: SSL, ssl: {ca_location: none.pem}}",
+        "kafka.ssl.ca_location: must be a file that can be read; its path is relative to the configuration file",
+    ),
+    (
+        "kafka: {bootstrap_servers: 'a:1', security_protocol: SSL, ssl: {certificate_location: mainstem.yaml}}",
+        "kafka.ssl.key_location: certificate_location and key_location go together; set both, or neither",
+    ),
     ("postgres: {dsn: ''}", "postgres.dsn: must not be empty; write a value or remove the key"),
     ("postgres: {dsn: [1]}", "postgres.dsn: must be text, or {secret_ref: env:NAME | file:PATH}"),
     ("postgres: {pool: {min_size: 20}}", "postgres.pool.max_size: must be at least min_size"),
