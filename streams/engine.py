@@ -122,8 +122,8 @@ class Engine(faust.App):
 
     @property
     def lag(self) -> int | None:
-        """How many records are not yet merged and answered; None while the group or recovery is not settled."""
-        if self.rebalancing or self.in_recovery or not self._began:
+        """How many records are not yet merged and answered; None while group, recovery or connection is not settled."""
+        if self.rebalancing or self.in_recovery or not self._began or not self.lease.is_held:
             return None
         return sum(self._lags().values())
 
@@ -258,6 +258,7 @@ class Engine(faust.App):
             if run.position is not None:
                 run.position.done = max(run.position.done, run.ends)
                 self._done += len(run.records)
+                self.metrics.delay_seconds.observe(max(0, self._clock() - run.records[0].timestamp) / 1000)
             self._end(run)
         except BaseException as error:
             self._end(run, error)

@@ -66,6 +66,8 @@ class Processor:
         for outcome, count in tally.counts.items():
             if count:
                 self._metrics.outcomes.labels(topic, partition, outcome).inc(count)
+        for stage, count in tally.stages.items():
+            self._metrics.dead_letters.labels(self._topics.connector_of(topic) or "", stage).inc(count)
         return tally.written
 
     def due(self, keys: Iterable[bytes], state: PartitionState, now: int) -> Written:
@@ -252,8 +254,21 @@ class Processor:
             self._metrics.emissions.labels(after.change).inc()
         if after.value is None and not held.by_connector:
             return
+        before = self._deadline(held)
         deadline = self._deadline(after.held) if after.value is not None else NEVER
-        written.state.append(StateWrite(key, after.value, after.held.version, self._deadline(held), deadline))
+        written.state.append(StateWrite(key, after.value, after.held.version, before, deadline))
+        self._count_ends(held, after.held, has_aged=before <= after.held.merged_at)
+
+    def _count_ends(self, held: Records, after: Records, *, has_aged: bool) -> None:
+        """Count the connectors that no longer say anything about the entity; *has_aged*: a deadline was passed."""
+        for name, record in held.by_connector.items():
+            now = after.by_connector.get(name)
+            if now is record and not has_aged:
+                continue
+            was_alive = band(record, self._policy, held.merged_at) is not Band.DEAD
+            if was_alive and (now is None or band(now, self._policy, after.merged_at) is Band.DEAD):
+                reason = "deleted" if now is not None and now.is_delete else "expired"
+                self._metrics.ended.labels(name, reason).inc()
 
     def _deadline(self, held: Records) -> float:
         """When what was published may no longer be right by itself."""
