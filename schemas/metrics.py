@@ -148,12 +148,6 @@ class ProcessorMetrics:
             ("connector", "reason"),
             registry=registry,
         )
-        self.held = Gauge(
-            "mainstem_processor_held",
-            "Entities of a connector that are held by this worker and neither deleted nor expired.",
-            ("connector",),
-            registry=registry,
-        )
         self.outage = Gauge(
             "mainstem_processor_outage",
             "1 while a connector's source has announced an outage and not its recovery, else 0.",
@@ -303,6 +297,18 @@ class ApiMetrics:
             "mainstem_api_pool_connections",
             "Connections to Postgres that are open: in use, or idle.",
             ("state",),
+            registry=registry,
+        )
+        self.entities = Gauge(
+            "mainstem_catalog_entities",
+            "Merged entities in Postgres, by kind; counted every 15 s or more rarely.",
+            ("kind",),
+            registry=registry,
+        )
+        self.records = Gauge(
+            "mainstem_catalog_records",
+            "Entities that a connector speaks of, in Postgres, less those that it deleted; counted as the entities.",
+            ("connector",),
             registry=registry,
         )
         self.waiting = Gauge(

@@ -1,5 +1,6 @@
 """The HTTP API of one installation: stateless, over the tables that the Postgres sink writes."""
 
+import asyncio
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
 from mainstem.api import entities, operations
+from mainstem.api.census import count_for_ever
 from mainstem.api.measures import begin, measure
 from mainstem.api.problems import Problem, answer, on_bad_parameter, on_http_error, on_problem
 from schemas.metrics import ApiMetrics, RoleMetrics
@@ -56,7 +58,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.middleware("http")(_check_token)
     app.middleware("http")(measure)
     app.include_router(operations.router)
-    app.include_router(entities.router, prefix="/v1")
+    app.include_router(entities.router)
     begin(app)
     return app
 
@@ -78,9 +80,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await pool.open(wait=False)
     app.state.pool = pool
     app.state.metrics.watch_pool(pool.get_stats)
+    counting = asyncio.create_task(count_for_ever(pool, app.state.metrics))
     try:
         yield
     finally:
+        counting.cancel()
         await pool.close()
 
 

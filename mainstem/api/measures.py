@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
-from fastapi.routing import APIRoute
 
 from schemas.metrics import ApiMetrics
 
@@ -15,10 +14,9 @@ _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"
 
 def begin(app: FastAPI) -> None:
     """Start the series of every route of *app*. Call when all of them are there."""
-    for route in app.routes:
-        if isinstance(route, APIRoute):
-            for method in route.methods or ():
-                _metrics(app).begin(method, route.path)
+    for route, methods in app.openapi()["paths"].items():
+        for method in methods:
+            _metrics(app).begin(method.upper(), route)
 
 
 async def measure(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -31,7 +29,7 @@ async def measure(request: Request, proceed: Callable[[Request], Awaitable[Respo
         metrics = _metrics(request.app)
         # Anybody can send any method and any path.
         method = request.method if request.method in _METHODS else "other"
-        route = getattr(request.scope.get("route"), "path", NO_ROUTE)
+        route = getattr(request.scope.get("route"), "path_format", NO_ROUTE)
         metrics.requests.labels(method, route, status).inc()
         metrics.request_seconds.labels(method, route).observe(time.perf_counter() - began)
     return response
