@@ -7,7 +7,7 @@ UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin/
 ARGS ?=
 
-.PHONY: demo test check bench sync
+.PHONY: demo test check bench generated sync
 
 demo: sync
 	$(RUN)mainstem demo $(ARGS)
@@ -24,6 +24,11 @@ check: sync
 
 bench: sync
 	$(RUN)python -m tests.benchmarks $(ARGS)
+
+# Files that are made from others; a test fails when one is stale.
+generated: sync
+	$(RUN)python -m deploy.grafana.overview
+	$(RUN)python -m docs.metrics
 
 # The environment is as the lock says before anything runs; when it is, this takes a fraction of a second.
 sync: $(UV)

@@ -1,12 +1,48 @@
-"""Every metric, its name, its labels and what it counts. Nothing else in Mainstem declares one."""
+"""Every metric, its name, its labels and what it counts. Nothing else in Mainstem declares one.
+
+`docs/reference/metrics.md` is made from this file. A series whose labels are known is started at zero: a first failure
+that has no zero before it is not seen by a rate.
+"""
+
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from platform import python_version
+from typing import Final
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.registry import CollectorRegistry
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-OUTCOMES = ("merged", "superseded", "forwarded", "dead_lettered", "control")
-SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+OUTCOMES: Final = ("merged", "superseded", "forwarded", "dead_lettered", "control")
+STAGES: Final = ("decode", "validate", "merge")
+"""At which a processor sets a record aside."""
+ENDS: Final = ("deleted", "expired")
+RUN_OUTCOMES: Final = ("complete", "failed")
+STATUSES: Final = (200, 500, 503)
+"""Of the API's answers: those that every route is sure to give, or must not give unseen."""
+
+SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+DELAYS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+
+
+class RoleMetrics:
+    """What every role tells of itself, whatever it does."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.ready = Gauge(
+            "mainstem_ready",
+            "1 while the role's /readyz answers that it is ready, else 0.",
+            registry=registry,
+        )
+        self.build = Gauge(
+            "mainstem_build_info",
+            "1; the labels say which version of Mainstem runs, on which Python.",
+            ("version", "python"),
+            registry=registry,
+        )
+        self.build.labels(version("mainstem"), python_version()).set(1)
 
 
 class ProcessorMetrics:
@@ -64,36 +100,81 @@ class ProcessorMetrics:
         self.partitions = Gauge(
             "mainstem_processor_partitions", "Changes partitions that this worker processes.", registry=registry
         )
-        self.quarantined = Counter(
-            "mainstem_processor_quarantined",
-            "Records set aside because the processor ended again and again while it merged them.",
+        self._declare_course(registry)
+        self._declare_connectors(registry)
+        for change in ("created", "updated", "deleted"):
+            self.emissions.labels(change)
+
+    def _declare_course(self, registry: CollectorRegistry) -> None:
+        self.delay_seconds = Histogram(
+            "mainstem_processor_delay_seconds",
+            "Age of a change, by its record's timestamp, when the broker has answered for all that came of it: of each"
+            " run, the first record.",
+            registry=registry,
+            buckets=DELAYS,
+        )
+        self.in_flight = Gauge(
+            "mainstem_processor_runs_in_flight",
+            "Runs of records that are merged, and for which the broker has not yet answered.",
+            registry=registry,
+        )
+        self.recovery_seconds = Gauge(
+            "mainstem_processor_recovery_seconds",
+            "How long the last recovery of the local store took, or the one under way has taken so far.",
             registry=registry,
         )
         self.rollout_remaining = Gauge(
             "mainstem_processor_rollout_remaining",
-            "Partitions of which not every entity is merged under the policy that is configured.",
+            "Partitions of which not every entity is merged anew yet under the policy that is configured.",
+            registry=registry,
+        )
+        self.quarantined = Counter(
+            "mainstem_processor_quarantined",
+            "Records that were set aside because the worker had crashed on their offset five times.",
+            ("topic", "partition"),
+            registry=registry,
+        )
+
+    def _declare_connectors(self, registry: CollectorRegistry) -> None:
+        self.dead_letters = Counter(
+            "mainstem_processor_dead_letters",
+            "Changes that the processor set aside, by connector and stage.",
+            ("connector", "stage"),
+            registry=registry,
+        )
+        self.ended = Counter(
+            "mainstem_processor_ended",
+            "Entities of a connector that ended: deleted by it, or expired.",
+            ("connector", "reason"),
             registry=registry,
         )
         self.outage = Gauge(
             "mainstem_processor_outage",
-            "Whether a connector reports that it cannot reach its source.",
+            "1 while a connector's source has announced an outage and not its recovery, else 0.",
             ("connector",),
             registry=registry,
         )
-        for change in ("created", "updated", "deleted"):
-            self.emissions.labels(change)
 
     def begin_partition(self, topic: str, partition: int) -> None:
-        """Start every series of a partition at zero: a first failure that has no zero before it is not seen."""
+        """Start every series of a partition, and of the connector whose changes it holds."""
         self.records.labels(topic, partition)
+        self.expired_unread.labels(topic, partition)
+        self.quarantined.labels(topic, partition)
         for outcome in OUTCOMES:
             self.outcomes.labels(topic, partition, outcome)
+        connector = topic.rpartition(".")[2]
+        self.outage.labels(connector)
+        for stage in STAGES:
+            self.dead_letters.labels(connector, stage)
+        for reason in ENDS:
+            self.ended.labels(connector, reason)
 
 
 class SinkMetrics:
     """What a sink counts."""
 
     def __init__(self, sink: str, registry: CollectorRegistry = REGISTRY) -> None:
+        self._sink = sink
         self.rows = Counter(
             "mainstem_sink_records", "Records that the sink carried on.", ("sink", "topic"), registry=registry
         )
@@ -106,26 +187,63 @@ class SinkMetrics:
         self.retries = Counter(
             "mainstem_sink_retries", "Batches tried again after a fault that may pass.", ("sink",), registry=registry
         )
-        self.batch_seconds = Histogram(
-            "mainstem_sink_batch_seconds", "Time to carry one batch on.", ("sink",), registry=registry, buckets=SECONDS
-        )
         self.lag = Gauge(
             "mainstem_sink_lag", "Records not yet carried on.", ("sink", "topic", "partition"), registry=registry
         )
+        self._declare_batches(registry)
         self.retries.labels(sink)
+        self.progress.labels(sink)
+
+    def _declare_batches(self, registry: CollectorRegistry) -> None:
+        self.batch_seconds = Histogram(
+            "mainstem_sink_batch_seconds",
+            "Time to carry one batch on.",
+            ("sink",),
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self.batch_records = Histogram(
+            "mainstem_sink_batch_records",
+            "Records of one batch.",
+            ("sink",),
+            registry=registry,
+            buckets=SIZES,
+        )
+        self.delay_seconds = Histogram(
+            "mainstem_sink_delay_seconds",
+            "Age of a record, by its timestamp, when it was carried on: of each batch, the first record.",
+            ("sink",),
+            registry=registry,
+            buckets=DELAYS,
+        )
+        self.progress = Gauge(
+            "mainstem_sink_last_progress_seconds",
+            "Unix time at which the sink last finished a batch or found nothing to do; 0 before the first time.",
+            ("sink",),
+            registry=registry,
+        )
+
+    def carried(self, timestamps_ms: Iterable[int], seconds: float, now: float) -> None:
+        """A batch of records with these timestamps was carried on in *seconds*; *now* is epoch seconds."""
+        timestamps = list(timestamps_ms)
+        self.batch_seconds.labels(self._sink).observe(seconds)
+        self.batch_records.labels(self._sink).observe(len(timestamps))
+        if timestamps:
+            self.delay_seconds.labels(self._sink).observe(max(0.0, now - timestamps[0] / 1000))
 
 
 class ConnectorMetrics:
     """What the connectors' runner counts."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        connector = ("connector",)
         self.published = Counter(
-            "mainstem_connector_changes", "Changes that Kafka acknowledged.", ("connector",), registry=registry
+            "mainstem_connector_changes", "Changes that Kafka acknowledged.", connector, registry=registry
         )
         self.refused = Counter(
             "mainstem_connector_refused",
             "Documents that the connector could not publish.",
-            ("connector",),
+            connector,
             registry=registry,
         )
         self.runs = Counter(
@@ -133,7 +251,91 @@ class ConnectorMetrics:
         )
         self.last_success = Gauge(
             "mainstem_connector_last_success_seconds",
-            "Unix time at which the last complete run ended.",
+            "Unix time at which the last complete run ended; 0 before the first one since the start of the role.",
+            connector,
+            registry=registry,
+        )
+        self.interval = Gauge(
+            "mainstem_connector_interval_seconds",
+            "How long the connector rests between two runs.",
+            connector,
+            registry=registry,
+        )
+        self.run_seconds = Gauge(
+            "mainstem_connector_run_seconds", "How long the last complete run took.", connector, registry=registry
+        )
+
+    def begin(self, connector: str, interval_seconds: float) -> None:
+        """Start every series of a connector."""
+        self.published.labels(connector)
+        self.refused.labels(connector)
+        self.last_success.labels(connector)
+        self.interval.labels(connector).set(interval_seconds)
+        for outcome in RUN_OUTCOMES:
+            self.runs.labels(connector, outcome)
+
+
+class ApiMetrics:
+    """What the HTTP API counts. A route is its template, such as `/v1/entities/{ref}`; `none` is a path without one."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.registry = registry
+        self.requests = Counter(
+            "mainstem_api_requests",
+            "Requests answered, by route template and status.",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "mainstem_api_request_seconds",
+            "Time to answer a request.",
+            ("method", "route"),
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self.pool = Gauge(
+            "mainstem_api_pool_connections",
+            "Connections to Postgres that are open: in use, or idle.",
+            ("state",),
+            registry=registry,
+        )
+        self.entities = Gauge(
+            "mainstem_catalog_entities",
+            "Merged entities in Postgres, by kind; counted every 15 s or more rarely.",
+            ("kind",),
+            registry=registry,
+        )
+        self.records = Gauge(
+            "mainstem_catalog_records",
+            "Entities that a connector speaks of, in Postgres, less those that it deleted; counted as the entities.",
             ("connector",),
             registry=registry,
         )
+        self.waiting = Gauge(
+            "mainstem_api_pool_waiting", "Requests that wait for a connection to Postgres.", registry=registry
+        )
+
+    def begin(self, method: str, route: str) -> None:
+        """Start every series of a route."""
+        self.request_seconds.labels(method, route)
+        for status in STATUSES:
+            self.requests.labels(method, route, status)
+
+    def watch_pool(self, stats: Callable[[], dict[str, int]]) -> None:
+        """Read the pool's state from *stats* (that of psycopg's pool) at every scrape."""
+        self.pool.labels("idle").set_function(lambda: stats().get("pool_available", 0))
+        self.pool.labels("in_use").set_function(lambda: _in_use(stats()))
+        self.waiting.set_function(lambda: stats().get("requests_waiting", 0))
+
+
+def _in_use(stats: dict[str, int]) -> int:
+    return max(0, stats.get("pool_size", 0) - stats.get("pool_available", 0))
+
+
+def declare_all(registry: CollectorRegistry) -> None:
+    """Declare every metric that any role exports."""
+    RoleMetrics(registry)
+    ProcessorMetrics(registry)
+    SinkMetrics("postgres", registry)
+    ConnectorMetrics(registry)
+    ApiMetrics(registry)

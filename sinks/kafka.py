@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import orjson
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
@@ -15,6 +16,9 @@ ANSWER_SECONDS: Final = 10.0
 """How long a broker may take to answer a question."""
 DELIVERY_SECONDS: Final = 30.0
 """How long a produced record may take; well below the five minutes in which a consumer must poll."""
+
+LOOK_MS: Final = 5_000
+"""Between two looks at the connections to the brokers."""
 
 _REFUSALS: Final = frozenset(
     {
@@ -87,6 +91,11 @@ def report(error: KafkaError) -> None:
     log.warning("kafka.trouble", code=error.name(), reason=error.str())
 
 
+def is_connected(statistics: str) -> bool:
+    """Whether *statistics*, as librdkafka gives them, show a broker that answers."""
+    return any(broker["state"] == "UP" for broker in orjson.loads(statistics)["brokers"].values())
+
+
 def missing(client: Consumer, topics: Sequence[str]) -> list[str]:
     """Return which *topics* the broker does not know; it learns of a new one a moment after it was made."""
     try:
@@ -97,7 +106,11 @@ def missing(client: Consumer, topics: Sequence[str]) -> list[str]:
 
 
 def consumer(
-    client: Mapping[str, str | int | bool], group: str, *, on_commit: Callable[[KafkaError | None, Any], None]
+    client: Mapping[str, str | int | bool],
+    group: str,
+    *,
+    on_commit: Callable[[KafkaError | None, Any], None],
+    on_look: Callable[[str], None],
 ) -> Consumer:
     """Return a consumer that decides nothing by itself: no commits, a small queue, the start where none is known."""
     return _opened(
@@ -114,6 +127,8 @@ def consumer(
             "queued.max.messages.kbytes": 16 * 1024,
             "error_cb": report,
             "on_commit": on_commit,
+            "statistics.interval.ms": LOOK_MS,
+            "stats_cb": on_look,
         },
     )
 

@@ -55,15 +55,20 @@ class SinkRunner:
         self._attempts = 0
         self._lag: int | None = None
         self._is_placed = False
+        self._is_connected = True
         self._done = 0
         self._dead_letters = DeadLetters(settings.client, settings.topics.dead_letters, self._name)
-        group = settings.topics.sink_group(self._name)
-        self._consumer: Consumer = kafka.consumer(settings.client, group, on_commit=self._committed)
+        self._consumer: Consumer = kafka.consumer(
+            settings.client,
+            settings.topics.sink_group(self._name),
+            on_commit=self._committed,
+            on_look=self._looked,
+        )
 
     @property
     def lag(self) -> int | None:
-        """How many records are not yet carried on; None while the group has given no partitions."""
-        return self._lag
+        """How many records are not yet carried on; None while the group has given no partitions, or Kafka is away."""
+        return self._lag if self._is_connected else None
 
     @property
     def done(self) -> int:
@@ -132,15 +137,18 @@ class SinkRunner:
 
     def _carry(self, batch: Batch) -> None:
         """Write the batch, poison set aside, and commit."""
+        # What is read and not yet written is lag, however long the write takes.
+        self._observe()
         began = self._clock()
         isolate(batch.deliveries, lambda part: self._write(part, batch), self._set_aside)
         left = {partition: end for partition, end in batch.ends.items() if self._next.get(partition) != end}
         if left:
             self._patiently(lambda: self._sink.write((), left))
             self._next |= left
-        self._metrics.batch_seconds.labels(self._name).observe(self._clock() - began)
+        self._metrics.carried((each.timestamp for each in batch.deliveries), self._clock() - began, time.time())
         self._commit(batch.ends)
         self._done += len(batch.deliveries)
+        self._metrics.progress.labels(self._name).set(time.time())
         log.debug("sink.batch_written", sink=self._name, records=len(batch.deliveries))
 
     def _write(self, part: Sequence[Delivery], batch: Batch) -> None:
@@ -225,6 +233,8 @@ class SinkRunner:
                 behind = max(0, bounds[1] - position)
                 self._metrics.lag.labels(self._name, topic, partition).set(behind)
                 self._lag = (self._lag or 0) + behind
+        if self.lag == 0:
+            self._metrics.progress.labels(self._name).set(time.time())
 
     def _commit(self, positions: Positions) -> None:
         offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in positions.items()]
@@ -234,6 +244,9 @@ class SinkRunner:
         # The next commit repeats it, and until then the records are merely read twice.
         if error is not None:
             log.warning("sink.commit_failed", sink=self._name, reason=error.str())
+
+    def _looked(self, statistics: str) -> None:
+        self._is_connected = kafka.is_connected(statistics)
 
     def _close(self) -> None:
         try:

@@ -53,12 +53,21 @@ class Runner:
         self.completed_runs = 0
         self.is_failing = False
         """Whether the last run failed."""
+        self._moved_at: float | None = None
+
+    @property
+    def waited(self) -> float:
+        """For how many seconds the run under way has not brought a page; 0 between two runs."""
+        moved_at = self._moved_at
+        return 0.0 if moved_at is None else time.monotonic() - moved_at
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run, rest, and run again until *stop* is set. A run that fails is repeated after a growing pause."""
         failures = 0
+        self._metrics.begin(self._connector.id, self._connector.rest_seconds)
         while not stop.is_set():
-            pause = self._connector.rest_seconds
+            pause, began = self._connector.rest_seconds, time.monotonic()
+            self._moved_at = began
             try:
                 report = await self.run_once()
             except Fatal:
@@ -74,7 +83,9 @@ class Runner:
                 self.completed_runs += 1
                 self._metrics.runs.labels(self._connector.id, "complete").inc()
                 self._metrics.last_success.labels(self._connector.id).set(time.time())
+                self._metrics.run_seconds.labels(self._connector.id).set(time.monotonic() - began)
                 self._log.info("connector.run_completed", published=report.published, refused=report.refused)
+            self._moved_at = None
             await _sleep(stop, pause)
 
     async def run_once(self) -> RunReport:
@@ -85,6 +96,7 @@ class Runner:
             await asyncio.to_thread(self._publisher.publish, drafts)
             self._metrics.published.labels(self._connector.id).inc(len(drafts))
             self._metrics.refused.labels(self._connector.id).inc(faults)
+            self._moved_at = time.monotonic()
             published += len(drafts)
             refused += faults
         return RunReport(published=published, refused=refused)

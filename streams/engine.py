@@ -60,6 +60,7 @@ class Engine(faust.App):
         self._clock = clock
         self._letting_go = False
         self._began = False
+        self._recovery_began: float | None = None
         self._done = 0
         self._in_flight: set[asyncio.Future[None]] = set()
         self._last: dict[int, asyncio.Future[None]] = {}
@@ -81,8 +82,8 @@ class Engine(faust.App):
 
     @property
     def lag(self) -> int | None:
-        """How many records are not yet merged and answered; None while the group or recovery is not settled."""
-        if self.rebalancing or self.in_recovery or not self._began:
+        """How many records are not yet merged and answered; None while group, recovery or connection is not settled."""
+        if self.rebalancing or self.in_recovery or not self._began or not self.lease.is_held:
             return None
         return sum(self._lags().values())
 
@@ -102,10 +103,18 @@ class Engine(faust.App):
         for tp, lag in self._lags().items():
             self.metrics.lag.labels(tp.topic, tp.partition).set(lag)
         self.metrics.recovery_remaining.set(max(0, self.tables.recovery.active_remaining_total()))
+        self.metrics.in_flight.set(len(self._in_flight))
+        if self._recovery_began is not None:
+            self.metrics.recovery_seconds.set(time.monotonic() - self._recovery_began)
+        lasting = set[str]().union(*(state.outages.lasting for state in self.owned.values()))
+        for tp in self.consumer.positions:
+            connector = tp.topic.rpartition(".")[2]
+            self.metrics.outage.labels(connector).set(connector in lasting)
 
     async def start(self) -> None:
         # Not earlier: Faust binds a table's store to the event loop of the moment.
         self.distrust.remove_stores(self._table.data.partition_path)
+        self._recovery_began = time.monotonic()
         await super().start()
 
     async def drain(self) -> None:
@@ -218,6 +227,7 @@ class Engine(faust.App):
                 run.position.done = max(run.position.done, run.ends)
                 self._done += len(run.records)
                 self.crashes.passed(run.tp.topic, run.tp.partition, run.ends - 1)
+                self.metrics.delay_seconds.observe(max(0, self._clock() - run.records[0].timestamp) / 1000)
             self._end(run)
         except BaseException as error:
             if isinstance(error, MessageSizeTooLargeError) and run.records:
@@ -271,6 +281,7 @@ class Engine(faust.App):
         """The partitions that :meth:`begin` prepared are ours, and no revocation came in between."""
         self.owned.update(begun)
         self._began = True
+        self._recovery_began = None
         for tp in assigned:
             self.metrics.begin_partition(tp.topic, tp.partition)
         self.metrics.partitions.set(len(self.owned))
@@ -279,6 +290,7 @@ class Engine(faust.App):
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         # No further run begins, those in flight end, then the group hears that we let go.
         self._letting_go = True
+        self._recovery_began = time.monotonic()
         try:
             while self._in_flight:
                 await asyncio.wait(self._in_flight)

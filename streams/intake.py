@@ -1,6 +1,7 @@
 """What comes in: raw records of a changes topic, sorted into changes by entity, forwards and dead letters."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -55,6 +56,8 @@ class Tally:
     written: Written = field(default_factory=Written)
     controls: list[Control] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    stages: Counter[str] = field(default_factory=Counter)
+    """Of the dead letters."""
 
 
 class Intake:
@@ -119,6 +122,7 @@ class Intake:
         output = Output(arrived.key, arrived.value, [*arrived.headers, *headers])
         tally.written.add(self._topics.dead_letters, arrived.partition, output)
         tally.counts["dead_lettered"] += 1
+        tally.stages[error.stage] += 1
         log.warning(
             "change.dead_lettered",
             topic=arrived.topic,

@@ -94,6 +94,7 @@ class Processor:
                 after = _Next(kept, encode_records(kept))
             if not self._is_as_it_was(held, stored, after, state):
                 self._put(key, stored, after, state, written)
+                self._count_ends(held, stored, after.held, state.policy(self._policy))
         return written
 
     def set_aside(self, run: Run, state: PartitionState, attempts: int) -> Written:
@@ -103,7 +104,7 @@ class Processor:
         for arrived in run.records:
             error = QuarantinedError(f"the processor ended {attempts} times while it merged this record")
             self._intake.dead_letter(arrived, error, tally, attempts=attempts)
-            self._metrics.quarantined.inc()
+            self._metrics.quarantined.labels(arrived.topic, arrived.partition).inc()
         self._count(run, tally)
         return tally.written
 
@@ -113,6 +114,8 @@ class Processor:
         for outcome, count in tally.counts.items():
             if count:
                 self._metrics.outcomes.labels(topic, partition, outcome).inc(count)
+        for stage, count in tally.stages.items():
+            self._metrics.dead_letters.labels(self._topics.connector_of(topic) or "", stage).inc(count)
 
     def _hear(self, tally: Tally, state: PartitionState) -> None:
         """Take note of what connectors said about themselves. The rollout merges what follows from it."""
@@ -152,6 +155,7 @@ class Processor:
                 self._split(key, stored, pending, state, now, tally=tally, error=error)
                 return
             self._put(key, stored, after, state, tally.written)
+            self._count_ends(held, stored, after.held, state.policy(self._policy))
         tally.counts["merged"] += won
         tally.counts["superseded"] += len(pending) - won
 
@@ -289,6 +293,18 @@ class Processor:
         before = NEVER if stored is None else stored.deadline
         deadline = self._deadline(after.held, state) if after.value is not None else NEVER
         written.state.append(StateWrite(key, after.value, after.held.version, before, deadline))
+
+    def _count_ends(self, held: Records, stored: Stored | None, after: Records, policy: Policy) -> None:
+        """Count the connectors that no longer say anything about the entity."""
+        has_aged = stored is not None and stored.deadline <= after.merged_at
+        for name, record in held.by_connector.items():
+            now = after.by_connector.get(name)
+            if now is record and not has_aged:
+                continue
+            was_alive = band(record, policy, held.merged_at) is not Band.DEAD
+            if was_alive and (now is None or band(now, policy, after.merged_at) is Band.DEAD):
+                reason = "deleted" if now is not None and now.is_delete else "expired"
+                self._metrics.ended.labels(name, reason).inc()
 
     def _deadline(self, held: Records, state: PartitionState) -> float:
         """When what was published may no longer be right by itself."""

@@ -1,22 +1,27 @@
 """The HTTP API of one installation: stateless, over the tables that the Postgres sink writes."""
 
+import asyncio
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from prometheus_client import CollectorRegistry
 from psycopg import DataError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
 from mainstem.api import entities, operations
+from mainstem.api.census import count_for_ever
+from mainstem.api.measures import begin, measure
 from mainstem.api.problems import Problem, answer, on_bad_parameter, on_http_error, on_problem
+from schemas.metrics import ApiMetrics, RoleMetrics
 
 POOL_SECONDS: Final = 5.0
 STATEMENT_MS: Final = 10_000
@@ -32,6 +37,8 @@ class Settings:
     pool_max: int = 10
     token: SecretStr | None = None
     run_dir: Path | None = None
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    """What `/metrics` tells, and where the API's own metrics are declared."""
 
 
 def make_app(settings: Settings) -> FastAPI:
@@ -40,6 +47,8 @@ def make_app(settings: Settings) -> FastAPI:
         title="Mainstem", version="1", lifespan=_lifespan, docs_url="/v1/docs", openapi_url="/v1/openapi.json"
     )
     app.state.settings = settings
+    app.state.ready = RoleMetrics(settings.registry).ready
+    app.state.metrics = ApiMetrics(settings.registry)
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
@@ -47,8 +56,10 @@ def make_app(settings: Settings) -> FastAPI:
     for unreachable in (psycopg.Error, PoolTimeout):
         app.add_exception_handler(unreachable, _on_database_away)
     app.middleware("http")(_check_token)
+    app.middleware("http")(measure)
     app.include_router(operations.router)
-    app.include_router(entities.router, prefix="/v1")
+    app.include_router(entities.router)
+    begin(app)
     return app
 
 
@@ -68,9 +79,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Not waited for: the API says itself, on /readyz, that the database is away.
     await pool.open(wait=False)
     app.state.pool = pool
+    app.state.metrics.watch_pool(pool.get_stats)
+    counting = asyncio.create_task(count_for_ever(pool, app.state.metrics))
     try:
         yield
     finally:
+        counting.cancel()
         await pool.close()
 
 

@@ -16,7 +16,7 @@ from mainstem.api.problems import Problem
 from schemas.refs import DEFAULT_NAMESPACE, DEFAULT_TENANT, EntityRef
 from schemas.statements import statements
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 _QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
 _OUTSIDE: Final = re.compile(r"[^A-Za-z0-9:/._-]")

@@ -9,7 +9,7 @@ import httpx2
 import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,22 +29,31 @@ async def livez() -> dict[str, str]:
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
     """Ready while the tables can be read."""
+    reason = await _hindrance(request)
+    if reason:
+        return JSONResponse({"status": "not ready", "reason": reason}, 503)
+    return JSONResponse({"status": "ready"})
+
+
+async def _hindrance(request: Request) -> str | None:
+    """Return the class of what keeps the tables from being read, None where they can be."""
     try:
         async with request.app.state.pool.connection(timeout=_ANSWER_SECONDS) as connection:
             await connection.execute("SELECT 1 FROM entities LIMIT 1")
     except Exception as error:  # noqa: BLE001 - whatever it is, the answer is that we are not ready
-        return JSONResponse({"status": "not ready", "reason": type(error).__name__}, 503)
-    return JSONResponse({"status": "ready"})
+        return type(error).__name__
+    return None
 
 
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Our own metrics and, beside a running `up`, those of every role, each with the label `role`."""
     run_dir: Path | None = request.app.state.settings.run_dir
+    request.app.state.ready.set(0 if await _hindrance(request) else 1)
     monitors = _monitors(run_dir) if run_dir else {}
     texts = await asyncio.gather(*(_scrape(address) for address in monitors.values()))
     found = dict(zip(monitors, texts, strict=True))
-    found[_OWN] = generate_latest(REGISTRY).decode()
+    found[_OWN] = generate_latest(request.app.state.settings.registry).decode()
     registry = CollectorRegistry()
     registry.register(_Gathered(found))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

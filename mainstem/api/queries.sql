@@ -17,3 +17,9 @@ WHERE tenant = %(tenant)s
   AND (%(q)s::text IS NULL OR search @@ plainto_tsquery('simple', translate(%(q)s, '-_./:@', '      ')))
 ORDER BY entity_ref
 LIMIT %(limit)s;
+
+-- name: count_entities
+SELECT kind, count(*) FROM entities WHERE deleted_at IS NULL GROUP BY kind;
+
+-- name: count_records
+SELECT data_source, count(*) FROM entity_records WHERE NOT deleted GROUP BY data_source;

@@ -3,6 +3,7 @@
 import asyncio
 
 import uvicorn
+from prometheus_client import REGISTRY
 
 from mainstem.api.app import Settings, make_app
 from mainstem.installation import Installation
@@ -20,6 +21,7 @@ def run(installation: Installation, options: RoleOptions) -> None:
         pool_max=installation.config.postgres.pool.max_size,
         token=config.token,
         run_dir=installation.data_dir / "run",
+        registry=REGISTRY,
     )
     server = uvicorn.Server(uvicorn.Config(make_app(settings), log_config=None, access_log=False, lifespan="on"))
     announce(options, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")

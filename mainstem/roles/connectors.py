@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from typing import Final
 
 import structlog
 
@@ -16,6 +17,9 @@ from sources.registry import source_class
 from sources.runner import Connector, Runner
 
 log = structlog.get_logger(__name__)
+
+PATIENCE_SECONDS: Final = 300.0
+"""How long a source may take for one page before the role is no longer ready."""
 
 
 def runnable(installation: Installation, ids: Collection[str] = ()) -> list[Connector]:
@@ -41,7 +45,7 @@ def run(installation: Installation, ids: Collection[str], options: RoleOptions) 
 
 async def _run(runners: list[Runner], options: RoleOptions) -> None:
     stop = stop_on_signals(asyncio.get_running_loop())
-    present(options, lambda: _readiness(runners))
+    present(options, lambda: readiness(runners))
     if not runners:
         log.warning("connectors.nothing_to_run")
     tasks = [asyncio.create_task(runner.run(stop)) for runner in runners]
@@ -57,10 +61,12 @@ async def _until(stop: asyncio.Event) -> None:
     await stop.wait()
 
 
-def _readiness(runners: list[Runner]) -> Readiness:
+def readiness(runners: list[Runner]) -> Readiness:
     failing = sorted(runner.id for runner in runners if runner.is_failing)
     waiting = sorted(runner.id for runner in runners if not runner.completed_runs)
-    return Readiness(is_ready=not failing and not waiting, detail={"failing": failing, "not_yet_complete": waiting})
+    stuck = sorted(runner.id for runner in runners if runner.waited > PATIENCE_SECONDS)
+    detail = {"failing": failing, "not_yet_complete": waiting, "stuck": stuck}
+    return Readiness(is_ready=not any(detail.values()), detail=detail)
 
 
 def _rest_seconds(connector: ConnectorConfig) -> float:

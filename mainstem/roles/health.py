@@ -7,11 +7,12 @@ from typing import Final
 from mainstem.monitor import Readiness
 
 PATIENCE_SECONDS: Final = 30.0
-"""How long records may wait while none is finished, before a role is no longer ready."""
+"""How long records may wait while none is finished, before a role is no longer ready. Keeping up is another matter:
+a lag that grows although records are finished is told by an alert."""
 
 
 class Progress:
-    """Watches a lag and a count of what is done; asked from the monitor's threads."""
+    """Watches a lag and a count of what is done; it sees what moves only when it is asked, often enough."""
 
     def __init__(
         self, lag: Callable[[], int | None], done: Callable[[], int], *, clock: Callable[[], float] = time.monotonic

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,12 @@ from typing import Final
 from mainstem.installation import write_json
 from mainstem.monitor import Monitor, Readiness
 from schemas.errors import UnavailableError
+from schemas.metrics import RoleMetrics
 
 RESTART_CODE: Final = 75
 """Exit code of a role that asks to be started again; no failure."""
+LOOK_SECONDS: Final = 5.0
+"""Between two looks of a role at its own readiness."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +32,18 @@ class RoleOptions:
 
 
 def present(options: RoleOptions, ready: Callable[[], Readiness]) -> None:
-    """Start the role's monitor and say where it is."""
+    """Start the role's monitor and say where it is. *ready* is asked every LOOK_SECONDS, whoever else asks."""
+    RoleMetrics().ready.set_function(lambda: int(ready().is_ready))
+    threading.Thread(target=_look, args=(ready,), name="readiness", daemon=True).start()
     monitor = Monitor(ready, host=options.metrics_host, port=options.metrics_port)
     announce(options, monitor.address)
+
+
+def _look(ready: Callable[[], Readiness]) -> None:
+    """Whether something moves is seen only by who looks often enough."""
+    while True:
+        ready()
+        time.sleep(LOOK_SECONDS)
 
 
 def announce(options: RoleOptions, address: str) -> None:

@@ -55,7 +55,7 @@ def test_every_published_port_is_on_loopback(services):
     published = [port for each in services.values() for port in each.get("ports", [])]
 
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
-    assert len(published) == 3
+    assert len(published) == 5
 
 
 def test_every_role_has_a_service(ours, config):
@@ -129,7 +129,7 @@ def test_no_variable_of_a_container_overrides_a_key(ours):
 def test_state_that_must_outlive_a_container_lies_in_a_named_volume(services):
     declared = yaml.safe_load(FILE.read_text())["volumes"]
 
-    assert set(declared) == {"kafka", "postgres", "processor"}
+    assert set(declared) == {"kafka", "postgres", "processor", "prometheus"}
     assert "postgres:/var/lib/postgresql" in services["postgres"]["volumes"]
     data_dir = read_arguments(services["processor"]["command"])["data_dir"]
     assert f"processor:{data_dir}" in services["processor"]["volumes"]
@@ -170,3 +170,47 @@ def test_the_image_runs_the_command_line_as_nobody_special():
     assert 'ENTRYPOINT ["mainstem"]' in runtime
     assert "\nUSER mainstem\n" in runtime
     assert "uv" not in runtime
+
+
+def test_every_file_that_is_mounted_exists_and_can_be_read(services):
+    mounted = {volume.split(":")[0] for each in services.values() for volume in each.get("volumes", ())}
+    folders = [ROOT / name for name in mounted if name.startswith("./")]
+
+    read = [file for folder in folders for file in folder.rglob("*") if file.suffix in {".yml", ".yaml", ".json"}]
+
+    assert [folder for folder in folders if not folder.is_dir()] == []
+    assert all(list(yaml.safe_load_all(file.read_text())) for file in read)  # JSON is YAML
+    assert len(read) > 6
+
+
+def test_every_image_that_is_not_built_has_a_version(services):
+    images = [each["image"] for each in services.values() if "build" not in each]
+
+    assert [image for image in images if not re.fullmatch(r"[\w/]+:v?\d[\w.]*", image)] == []
+
+
+def test_prometheus_scrapes_every_role_where_it_answers(services, ours, config):
+    (job,) = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    scraped = {target for each in job["static_configs"] for target in each["targets"]}
+
+    ports = {name: read_arguments(each["command"]).get("metrics_port") for name, each in ours.items()}
+
+    assert scraped == {f"{name}:{ports[name] or config.api.port}" for name in ours if name not in ENDS}
+    assert "./deploy/prometheus:/etc/prometheus:ro" in services["prometheus"]["volumes"]
+    assert "--config.file=/etc/prometheus/prometheus.yml" in services["prometheus"]["command"]
+
+
+def test_grafana_finds_prometheus_and_the_dashboard(services):
+    provisioning = ROOT / "deploy/grafana/provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((provisioning / "dashboards/mainstem.yml").read_text())["providers"]
+    path = provider["options"]["path"]
+
+    assert source["url"] == "http://prometheus:9090"
+    assert services["prometheus"]["ports"] == ["127.0.0.1:9090:9090"]
+    assert {
+        f"./deploy/grafana/dashboards:{path}:ro",
+        "./deploy/grafana/provisioning:/etc/grafana/provisioning:ro",
+    } == set(services["grafana"]["volumes"])
+    home = Path(services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert (str(home.parent), (ROOT / "deploy/grafana/dashboards" / home.name).exists()) == (path, True)

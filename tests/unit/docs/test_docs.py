@@ -14,6 +14,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from docs.metrics import FILE, reference
 from mainstem.config import DEFAULT_SINKS, Config
 from mainstem.installation import Installation
 from schemas.changes import Change, Origin, read_change
@@ -166,6 +167,10 @@ def test_the_table_of_the_configuration_has_every_key_with_its_default():
     rows = dict(re.findall(r"^\| `([^`]+)` \| (.+?) \|", page, re.MULTILINE))
 
     assert defaults() == rows
+
+
+def test_the_reference_of_the_metrics_is_made_from_their_declarations():
+    assert reference() == FILE.read_text(), "stale: `make generated`"
 
 
 def defaults() -> dict[str, str]:

@@ -1,0 +1,377 @@
+"""What the overview shows, row by row: the first one alone says whether somebody must act."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+ROLE: Final = 'role=~"$role"'
+CONNECTOR: Final = 'connector=~"$connector"'
+RATE: Final = "[$__rate_interval]"
+
+Query = tuple[str, str]
+"""The legend of its series, and its expression."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One panel. *units* is Grafana's id of a unit; *alarm* is the value from which a number is red."""
+
+    title: str
+    about: str
+    queries: Sequence[Query]
+    units: str = "short"
+    kind: Literal["number", "lines", "bars", "areas", "states"] = "lines"
+    width: int = 8
+    alarm: float | None = None
+
+
+def _quantiles(metric: str, of: str, by: str = "", labels: str = "") -> list[Query]:
+    """Return median and 99th percentile of a histogram; *by* is a label that stands in the legend."""
+    named = f"{{{{{by}}}}} " if by else ""
+    buckets = f"sum by ({', '.join(filter(None, ('le', by)))}) (rate({metric}_bucket{{{labels}}}{RATE}))"
+    return [(f"{named}{of} {name}", f"histogram_quantile({share}, {buckets})") for share, name in _SHARES]
+
+
+_SHARES: Final = ((0.5, "p50"), (0.99, "p99"))
+
+
+def _rate(metric: str, by: str, labels: str = "") -> str:
+    return f"sum by ({by}) (rate({metric}{{{labels}}}{RATE}))"
+
+
+NOW: Final = (
+    Shown(
+        title="Alerts",
+        about="Alerts of Mainstem that fire. What each means: docs/how-to/alerts.md.",
+        queries=[("firing", 'count(ALERTS{alertname=~"Mainstem.*", alertstate="firing"}) or vector(0)')],
+        kind="number",
+        width=4,
+        alarm=1,
+    ),
+    Shown(
+        title="Roles not ready",
+        about="Roles whose /readyz says that they do not get on.",
+        queries=[("not ready", "count(mainstem_ready == 0) or vector(0)")],
+        kind="number",
+        width=4,
+        alarm=1,
+    ),
+    Shown(
+        title="Changes not yet merged",
+        about="Lag of the processor over all partitions.",
+        queries=[("waiting", "sum(mainstem:processor_lag)")],
+        kind="number",
+        width=4,
+        alarm=100_000,
+    ),
+    Shown(
+        title="Records not yet carried on",
+        about="Lag of the sink that is furthest behind.",
+        queries=[("waiting", "max(mainstem:sink_lag)")],
+        kind="number",
+        width=4,
+        alarm=100_000,
+    ),
+    Shown(
+        title="Records unaccounted for",
+        about="Taken, less merged, superseded, forwarded, dead-lettered and control. Anything but 0 is a defect.",
+        queries=[("records", "sum(abs(mainstem:processor_unaccounted))")],
+        kind="number",
+        width=4,
+        alarm=1,
+    ),
+    Shown(
+        title="Dead letters",
+        about="Set aside by the processor and the sinks within the range shown.",
+        queries=[
+            ("processor", "sum(increase(mainstem_processor_dead_letters_total[$__range]))"),
+            ("sinks", "sum(increase(mainstem_sink_dead_letters_total[$__range]))"),
+        ],
+        kind="number",
+        width=4,
+        alarm=1,
+    ),
+)
+
+FLOW: Final = (
+    Shown(
+        title="Changes in, by what became of them",
+        about="Every record of the changes topics is one of these.",
+        queries=[("{{outcome}}", _rate("mainstem_processor_outcomes_total", "outcome", ROLE))],
+        units="cps",
+        kind="areas",
+    ),
+    Shown(
+        title="Entities published",
+        about="Merged entities written to the entities topic.",
+        queries=[("{{change}}", _rate("mainstem_processor_emissions_total", "change", ROLE))],
+        units="cps",
+        kind="areas",
+    ),
+    Shown(
+        title="Records carried on, by sink",
+        about="The sink of Postgres carries on what is held as well, beside the merged entities.",
+        queries=[("{{sink}}", _rate("mainstem_sink_records_total", "sink", ROLE))],
+        units="cps",
+    ),
+    Shown(
+        title="Lag of the processor",
+        about="Changes that are not yet merged and acknowledged, by topic.",
+        queries=[("{{topic}}", f"sum by (topic) (mainstem_processor_lag{{{ROLE}}})")],
+        kind="areas",
+    ),
+    Shown(
+        title="Lag of the sinks",
+        about="Records that are not yet carried on.",
+        queries=[("{{sink}}", f"sum by (sink) (mainstem_sink_lag{{{ROLE}}})")],
+    ),
+    Shown(
+        title="Records unaccounted for, by topic",
+        about="Stays at 0, always.",
+        queries=[("{{topic}}", f"sum by (topic) (mainstem:processor_unaccounted{{{ROLE}}})")],
+    ),
+)
+
+FRESHNESS: Final = (
+    Shown(
+        title="Published to merged",
+        about="Age of a change when the broker has answered for all that came of it. Replayed ones are old.",
+        queries=_quantiles("mainstem_processor_delay_seconds", "merged", labels=ROLE),
+        units="s",
+    ),
+    Shown(
+        title="Merged to carried on, by sink",
+        about="Age of a record of the sink's topic when its system has taken it. Add it to the panel on the left.",
+        queries=_quantiles("mainstem_sink_delay_seconds", "carried on", "sink", ROLE),
+        units="s",
+    ),
+    Shown(
+        title="Time per run of the processor",
+        about="Merging takes the processor's core; writing is the broker's answer.",
+        queries=[
+            *_quantiles("mainstem_processor_merge_seconds", "merge", labels=ROLE),
+            *_quantiles("mainstem_processor_write_seconds", "write", labels=ROLE),
+        ],
+        units="s",
+    ),
+)
+
+CONNECTORS: Final = (
+    Shown(
+        title="Since the last complete run, and how long it took",
+        about="Of connectors that run here. Before the first one, since the start of the role.",
+        queries=[
+            ("{{connector}}", f"time() - max by (connector) (mainstem:connector_last_success_seconds{{{CONNECTOR}}})"),
+            ("{{connector}} took", f"max by (connector) (mainstem_connector_run_seconds{{{CONNECTOR}}})"),
+        ],
+        units="s",
+    ),
+    Shown(
+        title="Runs",
+        about="A failed run deletes nothing and is repeated after a growing pause.",
+        queries=[
+            (
+                "{{connector}} {{outcome}}",
+                f"sum by (connector, outcome) (increase(mainstem_connector_runs_total{{{CONNECTOR}}}{RATE}))",
+            )
+        ],
+        kind="bars",
+    ),
+    Shown(
+        title="Changes published and documents refused",
+        about="By the connectors that run here.",
+        queries=[
+            ("{{connector}} published", _rate("mainstem_connector_changes_total", "connector", CONNECTOR)),
+            ("{{connector}} refused", _rate("mainstem_connector_refused_total", "connector", CONNECTOR)),
+        ],
+        units="cps",
+    ),
+    Shown(
+        title="Dead letters, by connector and stage",
+        about="Changes that the processor set aside: the headers of each say why.",
+        queries=[
+            (
+                "{{connector}} {{stage}}",
+                f"sum by (connector, stage) (increase(mainstem_processor_dead_letters_total{{{CONNECTOR}}}{RATE})) > 0",
+            ),
+            ("sink:{{sink}}", f"sum by (sink) (increase(mainstem_sink_dead_letters_total{RATE})) > 0"),
+        ],
+        kind="bars",
+    ),
+    Shown(
+        title="Entities that ended",
+        about="Deleted by their connector, or expired for want of news. More than a tenth within an hour is an alert.",
+        queries=[
+            (
+                "{{connector}} {{reason}}",
+                f"sum by (connector, reason) (increase(mainstem_processor_ended_total{{{CONNECTOR}}}{RATE}))",
+            )
+        ],
+        kind="bars",
+    ),
+    Shown(
+        title="Entities in the catalogue",
+        about="In Postgres: those that a connector speaks of, and the merged ones by kind.",
+        queries=[
+            ("{{connector}}", f"max by (connector) (mainstem_catalog_records{{{CONNECTOR}}})"),
+            ("kind {{kind}}", "max by (kind) (mainstem_catalog_entities)"),
+        ],
+    ),
+    Shown(
+        title="Outages announced",
+        about="1 while the source of a connector is away: what it said last is kept and marked as stale.",
+        queries=[("{{connector}}", f"max by (connector) (mainstem_processor_outage{{{CONNECTOR}}})")],
+        kind="states",
+        width=24,
+    ),
+)
+
+PROCESSOR: Final = (
+    Shown(
+        title="Partitions, by worker",
+        about="A step is a rebalance. The sum stays the same.",
+        queries=[("{{role}}", f"sum by (role) (mainstem_processor_partitions{{{ROLE}}})")],
+        kind="areas",
+    ),
+    Shown(
+        title="Recovery: records still to read",
+        about="Of the changelog, before a worker begins to merge.",
+        queries=[("{{role}}", f"sum by (role) (mainstem_processor_recovery_remaining{{{ROLE}}})")],
+    ),
+    Shown(
+        title="Recovery: time taken, and records read per second",
+        about="The time is that of the last recovery, or of the one under way.",
+        queries=[
+            ("{{role}} seconds", f"max by (role) (mainstem_processor_recovery_seconds{{{ROLE}}})"),
+            ("{{role}} records/s", _rate("mainstem_processor_recovered_total", "role", ROLE)),
+        ],
+    ),
+    Shown(
+        title="Runs in flight",
+        about="Merged, and the broker has not yet answered.",
+        queries=[("{{role}}", f"sum by (role) (mainstem_processor_runs_in_flight{{{ROLE}}})")],
+    ),
+    Shown(
+        title="Merged anew by themselves",
+        about="Because a deadline passed, and because the merge policy changed (entities still to go).",
+        queries=[
+            ("deadlines per second", f"sum(rate(mainstem_processor_expiries_total{{{ROLE}}}{RATE}))"),
+            ("rollout: still to go", f"sum(mainstem_processor_rollout_remaining{{{ROLE}}})"),
+        ],
+    ),
+    Shown(
+        title="Lost or quarantined within the hour",
+        about="Records gone before they were read, and records that crashed a worker five times. Stays at 0.",
+        queries=[
+            ("expired unread", "sum(mainstem:processor_expired_unread:hour)"),
+            ("quarantined", "sum(mainstem:processor_quarantined:hour)"),
+        ],
+    ),
+)
+
+SINKS: Final = (
+    Shown(
+        title="Time per batch",
+        about="What the sink's system takes.",
+        queries=_quantiles("mainstem_sink_batch_seconds", "", "sink", ROLE),
+        units="s",
+    ),
+    Shown(
+        title="Records per batch",
+        about="Large batches are a sink that catches up.",
+        queries=[
+            (
+                "{{sink}}",
+                _rate("mainstem_sink_batch_records_sum", "sink", ROLE)
+                + " / "
+                + _rate("mainstem_sink_batch_records_count", "sink", ROLE),
+            )
+        ],
+    ),
+    Shown(
+        title="Since the last progress, and retries",
+        about="A sink with nothing to do makes progress, too.",
+        queries=[
+            (
+                "{{sink}} seconds",
+                f"time() - max by (sink) (mainstem_sink_last_progress_seconds{{{ROLE}}})",
+            ),
+            ("{{sink}} retries", f"sum by (sink) (increase(mainstem_sink_retries_total{{{ROLE}}}{RATE}))"),
+        ],
+    ),
+)
+
+API: Final = (
+    Shown(
+        title="Requests, by route",
+        about="Without those for health and metrics.",
+        queries=[("{{route}}", _rate("mainstem_api_requests_total", "route", 'route!~"/(livez|readyz|metrics)"'))],
+        units="reqps",
+    ),
+    Shown(
+        title="Answers, by status",
+        about="503: Postgres does not answer.",
+        queries=[("{{status}}", _rate("mainstem_api_requests_total", "status"))],
+        units="reqps",
+        kind="areas",
+    ),
+    Shown(
+        title="Time to answer",
+        about="By route, without those for health and metrics.",
+        queries=_quantiles("mainstem_api_request_seconds", "", "route", 'route!~"/(livez|readyz|metrics)"'),
+        units="s",
+    ),
+    Shown(
+        title="Connections to Postgres",
+        about="And requests that wait for one: postgres.pool.max_size.",
+        queries=[
+            ("{{state}}", "sum by (state) (mainstem_api_pool_connections)"),
+            ("requests waiting", "sum(mainstem_api_pool_waiting)"),
+        ],
+        width=24,
+    ),
+)
+
+ROLES: Final = (
+    Shown(
+        title="Ready",
+        about="1: records are finished, or there is nothing to do.",
+        queries=[("{{role}}", f"min by (role) (mainstem_ready{{{ROLE}}})")],
+        kind="states",
+    ),
+    Shown(
+        title="Memory",
+        about="Resident; of the processor with the cache of its local store.",
+        queries=[("{{role}}", f"sum by (role) (process_resident_memory_bytes{{{ROLE}}})")],
+        units="bytes",
+    ),
+    Shown(
+        title="Processor time",
+        about="1 is one core. One worker of the processor uses little more than one.",
+        queries=[("{{role}}", _rate("process_cpu_seconds_total", "role", ROLE))],
+        units="short",
+    ),
+    Shown(
+        title="Starts",
+        about="How often each role was started within a quarter of an hour.",
+        queries=[("{{role}}", f"max by (role) (changes(process_start_time_seconds{{{ROLE}}}[15m]))")],
+        width=12,
+    ),
+    Shown(
+        title="Versions",
+        about="Of Mainstem, and of Python beneath it; two at a time are an upgrade under way.",
+        queries=[("{{version}} on Python {{python}}", f"count by (version, python) (mainstem_build_info{{{ROLE}}})")],
+        width=12,
+    ),
+)
+
+ROWS: Final = {
+    "Must somebody act?": NOW,
+    "Is everything flowing?": FLOW,
+    "How fresh is it?": FRESHNESS,
+    "Connectors": CONNECTORS,
+    "Processor": PROCESSOR,
+    "Sinks": SINKS,
+    "API": API,
+    "Roles": ROLES,
+}
