@@ -32,7 +32,7 @@ class Installation:
                                    "message.max.bytes": 8_000_000, "log_level": 0})  # fmt: skip
         self._home = tempfile.TemporaryDirectory(prefix="mst-engine-")
         settings = {"bootstrap": bootstrap, "prefix": self.topics.prefix, "partitions": partitions,
-                    "session_timeout": 6.0, "connectors": connectors}  # fmt: skip
+                    "session_timeout": 6.0, "connectors": dict(connectors)}  # fmt: skip
         self.worker = WorkerProcess(settings, Path(self._home.name) / "worker")
 
     def close(self) -> None:
@@ -55,6 +55,18 @@ class Installation:
             "log_level": 0,
         }
         return produce_and_wait(Producer(settings), self.topics.changes(connector), value, key)
+
+    def configure(self, *, revision: int = 0, **connectors: Mapping[str, Any]) -> None:
+        """Give the worker another policy, from its next start on."""
+        self.worker.settings |= {"revision": revision}
+        self.worker.settings["connectors"] = {**self.worker.settings["connectors"], **connectors}
+
+    def control(self, connector: str, op: str) -> int:
+        """Let *connector* say *op* of itself to every partition; return the moment in epoch ms."""
+        now = int(time.time() * 1000)
+        for partition in range(self.topics.partitions):
+            self.put(connector, {"op": op, "observedAt": now}, connector.encode(), partition=partition)
+        return now
 
     def queue(self, connector: str, document: Any) -> None:
         """Publish a change without waiting; :meth:`flush` does."""

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 class WorkerProcess:
     """*settings* are those of `worker.py`, less the data directory."""
 
-    settings: Mapping[str, Any]
+    settings: dict[str, Any]
     directory: Path
     process: "subprocess.Popen[bytes] | None" = None
     endings: list[str] = field(default_factory=list)
@@ -45,6 +44,15 @@ class WorkerProcess:
         if self.process is not None and self.process.poll() is not None:
             self.endings.append(self._last_words()["ended"])
             self.start()
+
+    def restart_when_ended(self, seconds: float) -> bool:
+        """Wait until the process has ended by whatever cause, and start it again; False when it has not."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        self.start()
+        return True
 
     def output(self) -> str:
         return (self.directory / "out").read_text(errors="replace")

@@ -1,7 +1,8 @@
 """One processor worker as a process of its own, to be stopped and killed.
 
 usage: worker.py JSON, an object with bootstrap, prefix, partitions, data_dir, session_timeout and connectors (id to the
-fields of ConnectorPolicy)
+fields of ConnectorPolicy), and, where wanted, revision (of the policy), deadly (name of an entity on which the process
+is killed)
 
 Ends with 0 on SIGTERM, with 1 otherwise. Its last line is a JSON object: why it ended by itself, and what it counted.
 """
@@ -12,6 +13,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.registry import CollectorRegistry
 
@@ -19,6 +21,7 @@ from mainstem import log
 from schemas.errors import MainstemError
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics
+from streams import processor
 from streams.policy import ConnectorPolicy, Policy
 from streams.worker import Worker, WorkerSettings
 
@@ -53,15 +56,30 @@ def main() -> None:
     topics = Topics(prefix=given["prefix"], partitions=given["partitions"], replication_factor=1)
     policies = {name: ConnectorPolicy(**fields) for name, fields in given["connectors"].items()}
     registry = CollectorRegistry()
+    if "deadly" in given:
+        _kill_on(given["deadly"])
     settings = WorkerSettings(
         bootstrap_servers=given["bootstrap"],
         topics=topics,
         sources=frozenset(map(topics.changes, policies)),
-        policy=Policy(connectors=policies),
+        policy=Policy(connectors=policies, revision=given.get("revision", 0)),
         data_dir=Path(given["data_dir"]),
         session_timeout=given["session_timeout"],
     )
     asyncio.run(work(Worker(settings, metrics=ProcessorMetrics(registry)), registry))
+
+
+def _kill_on(name: str) -> None:
+    """End this process as a fault in native code would, whenever the entity of that name is merged."""
+    merge = processor.merge
+
+    def deadly(records: Any, *args: Any, **kwargs: Any) -> Any:
+        held = list(records)
+        if any(record.body["entity"]["metadata"]["name"] == name for record in held if not record.is_delete):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return merge(held, *args, **kwargs)
+
+    processor.merge = deadly
 
 
 def _counted(registry: CollectorRegistry) -> dict[str, int]:
