@@ -46,6 +46,8 @@ class WorkerSettings:
     instance_id: str | None = None
     """Fixed where *data_dir* survives restarts: a successor under it gets its predecessor's partitions at once, and
     must be started only when the predecessor's lease is over. None: a member that is forgotten when it ends."""
+    standbys: int = 0
+    """How many other workers keep a copy of each partition's store, for where *data_dir* does not survive restarts."""
     session_timeout: float = SESSION_TIMEOUT
 
 
@@ -122,7 +124,7 @@ def _engine(settings: WorkerSettings, metrics: ProcessorMetrics, clock: Callable
         topic_disable_leader=True,
         topic_partitions=settings.topics.partitions,
         topic_replication_factor=settings.topics.replication_factor,
-        table_standby_replicas=0,
+        table_standby_replicas=settings.standbys,
         key_serializer="raw",
         value_serializer="raw",
         consumer_group_instance_id=settings.instance_id,

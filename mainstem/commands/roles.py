@@ -29,18 +29,26 @@ def run_processor(
     instance: Annotated[
         str, typer.Option("--instance", help="Name of this worker: it keeps its state in <data-dir>/processor/NAME.")
     ] = "0",
+    ephemeral: Annotated[
+        bool,
+        typer.Option(
+            "--ephemeral", help="The directory does not survive: another worker keeps a copy of what this one holds."
+        ),
+    ] = False,
     metrics_host: MetricsHostOption = "127.0.0.1",
     metrics_port: MetricsPortOption = 0,
     run_file: RunFileOption = None,
 ) -> None:
     """Run one worker of the processor. More workers share the partitions.
 
+    With --ephemeral a worker that ends gives its partitions to the others at once, instead of finding them again.
+
     Example: mainstem processor run --instance 1 --metrics-port 9101
     """
     from mainstem.roles import processor as role  # noqa: PLC0415 - Faust costs a second
 
     options = RoleOptions(metrics_host=metrics_host, metrics_port=metrics_port, run_file=run_file)
-    role.run(opened(config, data_dir), instance, options)
+    role.run(opened(config, data_dir), instance, options, ephemeral=ephemeral)
 
 
 @connectors.command("run")

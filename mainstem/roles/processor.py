@@ -22,6 +22,7 @@ from mainstem.security import access
 from schemas.errors import ConfigError, MainstemError, TopicMismatchError
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics, require
+from streams.distrust import Distrust
 from streams.worker import SESSION_TIMEOUT, Worker, WorkerSettings
 
 log = structlog.get_logger(__name__)
@@ -37,8 +38,11 @@ class TopicsChanged(MainstemError):  # noqa: N818 - no fault: the worker ends so
     exit_code = RESTART_CODE
 
 
-def run(installation: Installation, instance: str, options: RoleOptions) -> None:
-    """Run one worker until a signal. *instance* names its directory, apart from those of other workers."""
+def run(installation: Installation, instance: str, options: RoleOptions, *, ephemeral: bool = False) -> None:
+    """Run one worker until a signal. *instance* names its directory, apart from those of other workers.
+
+    *ephemeral*: that directory does not survive; the worker is no fixed member, and others keep copies of its store.
+    """
     if not _INSTANCE.fullmatch(instance):
         raise ConfigError("--instance: 1 to 63 letters, digits, '-' and '_'")
     cluster, topics = installation.cluster, installation.topics
@@ -46,8 +50,8 @@ def run(installation: Installation, instance: str, options: RoleOptions) -> None
     with DataDirLock(directory):
         sources = _trusted_sources(cluster, installation)
         # A static member that comes back in time is given what it had, whatever it subscribes to now.
-        member = f"{topics.processor_group}-{instance}-{_fingerprint(sources)}"
-        _outwait_predecessor(cluster, topics, directory, member)
+        member = None if ephemeral else f"{topics.processor_group}-{instance}-{_fingerprint(sources)}"
+        _settle_in(cluster, topics, directory, member)
         settings = WorkerSettings(
             bootstrap_servers=installation.bootstrap_servers,
             access=access(installation.config.kafka),
@@ -56,22 +60,27 @@ def run(installation: Installation, instance: str, options: RoleOptions) -> None
             policy=policy_of(installation.config),
             data_dir=directory,
             instance_id=member,
+            standbys=1 if ephemeral else 0,
         )
         asyncio.run(_run(settings, cluster, options))
 
 
-def _outwait_predecessor(cluster: Cluster, topics: Topics, directory: Path, member: str) -> None:
-    """Return once no predecessor under the same instance id can write any more.
+def _settle_in(cluster: Cluster, topics: Topics, directory: Path, member: str | None) -> None:
+    """Return once *directory* is of this cluster, and no predecessor under the same instance id can write any more.
 
-    One that worked in *directory* has ended: we hold its lock. One elsewhere may be stopped and not know it.
+    A predecessor that worked in *directory* has ended: we hold its lock. One elsewhere may be stopped and not know it.
     """
-    marker, identity = directory / "member", f"{cluster.cluster_id()} {member}"
-    if marker.exists() and marker.read_text() == identity:
+    marker, cluster_id = directory / "member", cluster.cluster_id()
+    found = marker.read_text().split() if marker.exists() else []
+    if found == [cluster_id, *([member] if member else [])]:
         return
-    if member in cluster.members(topics.processor_group):
+    if found and found[0] != cluster_id:
+        # What was merged on another cluster is not what this one's changelog says, however the offsets compare.
+        Distrust(directory).note(range(topics.partitions))
+    if member is not None and member in cluster.members(topics.processor_group):
         log.info("processor.waiting_for_predecessor", member=member, seconds=SESSION_TIMEOUT)
         time.sleep(SESSION_TIMEOUT)
-    marker.write_text(identity)
+    marker.write_text(f"{cluster_id} {member or ''}".strip())
 
 
 async def _run(settings: WorkerSettings, cluster: Cluster, options: RoleOptions) -> None:

@@ -2,7 +2,7 @@
 
 usage: worker.py JSON, an object with bootstrap, prefix, partitions, data_dir, session_timeout and connectors (id to the
 fields of ConnectorPolicy), and, where wanted, revision (of the policy), deadly (name of an entity on which the process
-is killed)
+is killed), standbys
 
 Ends with 0 on SIGTERM, with 1 otherwise. Its last line is a JSON object: why it ended by itself, and what it counted.
 """
@@ -64,6 +64,7 @@ def main() -> None:
         sources=frozenset(map(topics.changes, policies)),
         policy=Policy(connectors=policies, revision=given.get("revision", 0)),
         data_dir=Path(given["data_dir"]),
+        standbys=given.get("standbys", 0),
         session_timeout=given["session_timeout"],
     )
     asyncio.run(work(Worker(settings, metrics=ProcessorMetrics(registry)), registry))
