@@ -78,7 +78,8 @@ class Engine(faust.App):
         self._table = self.tables.add(table)
         self.merging = merging
         self.agent(source, name="records", concurrency=1)(self._process)
-        Upkeep(self, self._table).start()
+        self.upkeep = Upkeep(self, self._table)
+        self.upkeep.start()
 
     @property
     def lag(self) -> int | None:
@@ -100,12 +101,14 @@ class Engine(faust.App):
 
     def observe(self) -> None:
         """Set the gauges."""
-        for tp, lag in self._lags().items():
-            self.metrics.lag.labels(tp.topic, tp.partition).set(lag)
         self.metrics.recovery_remaining.set(max(0, self.tables.recovery.active_remaining_total()))
-        self.metrics.in_flight.set(len(self._in_flight))
         if self._recovery_began is not None:
             self.metrics.recovery_seconds.set(time.monotonic() - self._recovery_began)
+        if not self._began:
+            return
+        for tp, lag in self._lags().items():
+            self.metrics.lag.labels(tp.topic, tp.partition).set(lag)
+        self.metrics.in_flight.set(len(self._in_flight))
         lasting = set[str]().union(*(state.outages.lasting for state in self.owned.values()))
         for tp in self.consumer.positions:
             connector = tp.topic.rpartition(".")[2]

@@ -28,15 +28,16 @@ RECOVERY_SECONDS: Final = 60.0
 class Upkeep:
     """Tasks of one engine. None of them touches a source offset."""
 
-    def __init__(self, engine: "Engine", table: RunTable, *, recovery_seconds: float = RECOVERY_SECONDS) -> None:
+    def __init__(self, engine: "Engine", table: RunTable) -> None:
         self._engine = engine
         self._table = table
-        self._recovery_seconds = recovery_seconds
         self._walks: dict[int, Walk] = {}
+        self._remaining = 0
+        self._since = time.monotonic()
 
     def start(self) -> None:
         """Have the tasks run as long as the engine does."""
-        for task in (self._sweep, self._roll_out, self._observe, self._watch_recovery):
+        for task in (self._sweep, self._roll_out):
             self._engine.task(task)
 
     # -- deadlines
@@ -111,27 +112,21 @@ class Upkeep:
 
     # -- looks
 
-    async def _observe(self) -> None:
-        while not self._engine.should_stop:
-            self._engine.observe()
-            await self._engine.sleep(1.0)
+    def look(self) -> None:
+        """Set the gauges. Raises UnavailableError when recovery stands still; the next start reads from the beginning.
 
-    async def _watch_recovery(self) -> None:
-        """End the process when recovery stands still; the next start reads the partitions from the beginning."""
+        To be called several times a second, from the start on: Faust begins its tasks after recovery alone.
+        """
+        self._engine.observe()
         recovery = self._engine.tables.recovery
-        before, since = -1, time.monotonic()
-        while not self._engine.should_stop:
-            await self._engine.sleep(1.0)
-            remaining = recovery.active_remaining_total() if self._engine.in_recovery else 0
-            if remaining <= 0 or remaining != before:
-                before, since = remaining, time.monotonic()
-            elif time.monotonic() - since > self._recovery_seconds:
-                partitions = sorted({tp.partition for tp in recovery.active_tps})
-                self._engine.distrust.note(partitions)
-                await self._engine.crash(
-                    UnavailableError(
-                        f"recovery has read nothing for {self._recovery_seconds:.0f} s with {remaining} records of the"
-                        f" changelog ahead: the local store of partitions {partitions} is removed at the next start"
-                    )
-                )
-                return
+        remaining = recovery.active_remaining_total() if self._engine.in_recovery else 0
+        now = time.monotonic()
+        if remaining <= 0 or remaining != self._remaining:
+            self._remaining, self._since = remaining, now
+        elif now - self._since > RECOVERY_SECONDS:
+            partitions = sorted({tp.partition for tp in recovery.active_tps})
+            self._engine.distrust.note(partitions)
+            raise UnavailableError(
+                f"recovery has read nothing for {RECOVERY_SECONDS:.0f} s, {remaining} records of the changelog ahead:"
+                f" the local store of partitions {partitions} is removed at the next start"
+            )

@@ -70,23 +70,32 @@ class Worker:
         """Work until *stop* is set. Raises what ended the worker otherwise."""
         # Merging makes many short-lived objects and no cycles: the collector's passes over them find nothing.
         gc.set_threshold(*GC_THRESHOLDS)
-        stopping = asyncio.ensure_future(stop.wait())
+        log.info("processor.starting", sources=sorted(self._settings.sources))
+        stopping, starting = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._start())
+        try:
+            # Recovery is part of the start, and may take long: it is watched, and can be stopped.
+            while not stopping.done():
+                if self.engine.crashed:
+                    raise self._reason()
+                if starting.done():
+                    starting.result()
+                self.engine.upkeep.look()
+                await asyncio.wait([stopping], timeout=LOOK_SECONDS)
+        finally:
+            stopping.cancel()
+        if starting.done():
+            await self.engine.drain()
+        else:
+            starting.cancel()
+        await self.engine.stop()
+        log.info("processor.stopped")
+
+    async def _start(self) -> None:
         try:
             await self.engine.start()
         except KafkaError as error:
             raise _reason(error) from error
-        log.info("processor.started", sources=sorted(self._settings.sources))
-        try:
-            while not stopping.done():
-                if self.engine.crashed:
-                    raise self._reason()
-                await asyncio.wait([stopping], timeout=LOOK_SECONDS)
-        finally:
-            stopping.cancel()
-            if not self.engine.crashed:
-                await self.engine.drain()
-                await self.engine.stop()
-        log.info("processor.stopped")
+        log.info("processor.started")
 
     def _reason(self) -> Exception:
         error = self.engine.crash_reason

@@ -107,6 +107,28 @@ def test_a_local_store_that_belongs_to_another_log_is_removed_and_made_anew(own,
         other.close()
 
 
+def test_a_recovery_that_stands_still_ends_the_process_and_the_next_start_reads_anew(own):
+    for number in range(20):
+        own.queue("git", component(f"svc-{number}"))
+    own.flush()
+    own.worker.start()
+    own.settle()
+    own.worker.stop()
+    shutil.rmtree(own.worker.data_dir)
+    own.worker.settings["recovery_stands_still"] = 2
+    own.worker.start()
+    own.eventually(lambda: own.worker.output().count("processor.starting") == 2)
+    own.worker.stop()
+    own.worker.start()
+    assert "recovery has read nothing for 2 s" in own.worker.wait_until_ended()
+    del own.worker.settings["recovery_stands_still"]
+    own.put("git", component("svc-1", spec={"owner": "git"}))
+    own.worker.start()
+    own.eventually(lambda: len(own.writes("svc-1")) == 2)
+    assert "processor.store_removed" in own.worker.output()
+    assert own.writes("svc-1")[-1].change == "updated"
+
+
 def newest(installation):
     """Return what a reader of the compacted topic sees."""
     found = {each.key(): each.value() for each in installation.read(installation.topics.entities)}

@@ -2,7 +2,8 @@
 
 usage: worker.py JSON, an object with bootstrap, prefix, partitions, data_dir, session_timeout and connectors (id to the
 fields of ConnectorPolicy), and, where wanted, revision (of the policy), deadly (name of an entity on which the process
-is killed), standbys
+is killed), standbys, recovery_stands_still (seconds after which a recovery that reads nothing is given up; it reads
+nothing)
 
 Ends with 0 on SIGTERM, with 1 otherwise. Its last line is a JSON object: why it ended by itself, and what it counted.
 """
@@ -21,7 +22,7 @@ from mainstem import log
 from schemas.errors import MainstemError
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics
-from streams import processor
+from streams import processor, transport, upkeep
 from streams.policy import ConnectorPolicy, Policy
 from streams.worker import Worker, WorkerSettings
 
@@ -67,6 +68,9 @@ def main() -> None:
         standbys=given.get("standbys", 0),
         session_timeout=given["session_timeout"],
     )
+    if "recovery_stands_still" in given:
+        upkeep.RECOVERY_SECONDS = given["recovery_stands_still"]
+        transport.RunConsumer._messages = lambda *_: iter(())
     asyncio.run(work(Worker(settings, metrics=ProcessorMetrics(registry)), registry))
 
 
