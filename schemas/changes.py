@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from schemas.canonical import canonical_json, content_hash, pointer
 from schemas.descriptor_rules import is_placeholder
@@ -73,6 +73,45 @@ class Control:
     op: Literal["outage", "recovered"]
     connector: str
     observed_at: int
+
+
+class Timeless(NamedTuple):
+    """A change that states neither a time nor an id: coming again, it differs in nothing but when it came."""
+
+    ref: EntityRef
+    generation: int
+    version: int | None
+    """None: it states none."""
+    ttl: float | None
+    priority: int | None
+    content_hash: str
+    content: bytes | None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], change: Change) -> "Timeless | None":
+        """Return what is timeless in *change*, as read from *document*; None where it is not."""
+        if document.get("observedAt") is not None or document.get("id") is not None:
+            return None
+        record = change.record
+        version = None if document.get("version") is None else record.version
+        content = record.content_hash, record.content
+        return cls(change.ref, record.generation, version, record.ttl, record.priority, *content)
+
+    def at(self, origin: Origin) -> Change:
+        """Return what would be read at *origin*, which has the first one's tenant and demand for completeness."""
+        record = Record(
+            connector=origin.connector,
+            generation=self.generation,
+            version=origin.timestamp if self.version is None else self.version,
+            observed_at=origin.timestamp,
+            timestamp=origin.timestamp,
+            ttl=self.ttl,
+            priority=self.priority,
+            content_hash=self.content_hash,
+            content=self.content,
+            id=origin.id,
+        )
+        return Change(ref=self.ref, record=record)
 
 
 def read_change(document: Mapping[str, Any], origin: Origin) -> Change | Control:

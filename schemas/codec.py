@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 import fastavro
 import orjson
 
+from schemas.avro_binary import entity_bytes, read_records, records_bytes
 from schemas.canonical import canonical_json, parse_json
 from schemas.entities import MergedEntity, Texts
 from schemas.errors import DecodeError
@@ -104,22 +105,7 @@ def _one_value(text: str) -> Any:
 def encode_entity(entity: MergedEntity, texts: Texts | None = None) -> bytes:
     """Return the value of the entities topic. *texts*: its three parts, where somebody has encoded them already."""
     texts = texts or Texts(*map(canonical_json, (entity.entity, entity.service, entity.provenance)))
-    return _encode(
-        "MergedEntity.avsc",
-        {
-            "tenant": entity.tenant,
-            "entityRef": entity.entity_ref,
-            "version": entity.version,
-            "contentHash": entity.content_hash,
-            "entity": texts.entity.decode(),
-            "service": texts.service.decode(),
-            "provenance": texts.provenance.decode(),
-            "change": entity.change,
-            "changed": entity.changed,
-            "stale": entity.stale,
-            "mergedAt": entity.merged_at,
-        },
-    )
+    return _wire_header("MergedEntity.avsc") + entity_bytes(entity, texts)
 
 
 def decode_entity(data: bytes) -> MergedEntity:
@@ -141,34 +127,15 @@ def decode_entity(data: bytes) -> MergedEntity:
 
 
 def encode_records(held: Records) -> bytes:
-    return _encode(
-        "Records.avsc",
-        {
-            "version": held.version,
-            "mergedAt": held.merged_at,
-            "contentHash": held.content_hash,
-            "viewHash": held.view_hash,
-            "records": [
-                {
-                    "connector": record.connector,
-                    "generation": record.generation,
-                    "version": record.version,
-                    "observedAt": record.observed_at,
-                    "timestamp": record.timestamp,
-                    "ttlSeconds": _INHERIT if record.ttl is None else None if record.ttl == NEVER else record.ttl,
-                    "priority": record.priority,
-                    "contentHash": record.content_hash,
-                    "content": None if record.content is None else record.content.decode(),
-                    "id": record.id,
-                }
-                for _, record in sorted(held.by_connector.items())
-            ],
-        },
-    )
+    return _wire_header("Records.avsc") + records_bytes(held)
 
 
 def decode_records(data: bytes) -> Records:
     """Raises DecodeError for bytes that :func:`encode_records` of no version made."""
+    if data.startswith(_wire_header("Records.avsc")):
+        held = read_records(data, _WIRE.size)
+        if held is not None:
+            return held
     fields = _decode("Records.avsc", data)
     return Records(
         version=fields["version"],

@@ -32,6 +32,8 @@ class Record:
     """Canonical JSON of `{"entity", "service"}` as received; None for a delete."""
     id: str
     _body: dict[str, Any] | None = field(default=None, compare=False, repr=False)
+    encoded: bytes | None = field(default=None, init=False, compare=False, repr=False)
+    """As it was read; what is made of the record by replace() has none."""
 
     @property
     def is_delete(self) -> bool:
@@ -43,6 +45,10 @@ class Record:
         if self._body is None:
             object.__setattr__(self, "_body", orjson.loads(self.content or b""))
         return self._body or {}
+
+    def keep_encoded(self, encoded: bytes) -> None:
+        """For the codec alone: *encoded* is what this record is read from and written as."""
+        object.__setattr__(self, "encoded", encoded)
 
     @property
     def rank(self) -> tuple[int, int, int, bool, str, float, float]:

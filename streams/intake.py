@@ -10,8 +10,7 @@ from typing import Any, Final, Protocol
 import structlog
 from aiokafka.partitioner import murmur2
 
-from schemas.changes import Control, Origin, read_change
-from schemas.codec import decode_change
+from schemas.changes import Control, Origin
 from schemas.dead_letters import dead_letter_headers
 from schemas.errors import DecodeError, Skippable
 from schemas.metrics import OUTCOMES
@@ -20,6 +19,7 @@ from schemas.refs import entity_key
 from schemas.topics import FORWARDED_FROM, Topics
 from streams.partition import Written
 from streams.policy import Policy
+from streams.repeats import Repeats
 from streams.transport import Output, Run
 
 log = structlog.get_logger(__name__)
@@ -66,6 +66,7 @@ class Intake:
     def __init__(self, topics: Topics, policy: Policy) -> None:
         self._topics = topics
         self._policy = policy
+        self._repeats = Repeats()
 
     def read(self, run: Run, tally: Tally) -> dict[bytes, list[Pending]]:
         """Return the changes of *run* by entity key, each key's in order."""
@@ -81,7 +82,7 @@ class Intake:
                 id=_origin(arrived),
             )
             try:
-                change = read_change(decode_change(arrived.value), origin)
+                change = self._repeats.read(arrived.value, origin)
             except Skippable as error:
                 self.dead_letter(arrived, error, tally)
                 continue
