@@ -1,15 +1,21 @@
 """What a sink says of itself while it gets on, and while it does not."""
 
 import json
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from mainstem.cluster import Cluster
+from mainstem.embedded import EmbeddedKafka, default_cache_dir
 from mainstem.roles.health import PATIENCE_SECONDS, Progress
 from schemas.metrics import SinkMetrics
+from schemas.topics import Topics
 from sinks import kafka
+from sinks.base import SinkSettings
 from sinks.runner import SinkRunner
 from tests.integration.sinks.test_incidents_sink import ListSink
 
@@ -89,3 +95,24 @@ def test_whether_a_broker_answers_is_seen_in_what_librdkafka_tells(stage, is_the
 
     assert json.loads(looks[0])["brokers"]
     assert kafka.is_connected(looks[0]) is is_there
+
+
+def test_a_sink_whose_broker_is_gone_is_not_ready_until_it_is_back(eventually):
+    with tempfile.TemporaryDirectory(prefix="mst-") as home:
+        service = EmbeddedKafka(Path(home), cache_dir=default_cache_dir())
+        service.start()
+        topics = Topics(prefix="gone", partitions=1, replication_factor=1)
+        Cluster({"bootstrap.servers": service.address}).create(topics.definitions([]))
+        settings = SinkSettings(name="list", topics=topics, client={"bootstrap.servers": service.address})
+        found = Asked(ListSink(settings))
+        try:
+            eventually(lambda: found.runner.lag == 0)
+            service.stop()
+            eventually(lambda: found.runner.lag is None)
+            assert not found.is_ready()
+            service.start()
+            eventually(lambda: found.runner.lag == 0)
+            assert found.is_ready()
+        finally:
+            found.stop()
+            service.stop()
