@@ -253,10 +253,10 @@ PROCESSOR: Final = (
     ),
     Shown(
         title="Merged anew by themselves",
-        about="Because a deadline passed, and because the merge policy changed (entities still to go).",
+        about="Because a deadline passed, and because the merge policy changed (partitions still to go).",
         queries=[
             ("deadlines per second", f"sum(rate(mainstem_processor_expiries_total{{{ROLE}}}{RATE}))"),
-            ("rollout: still to go", f"sum(mainstem_processor_rollout_remaining{{{ROLE}}})"),
+            ("rollout: partitions to go", f"sum(mainstem_processor_rollout_remaining{{{ROLE}}})"),
         ],
     ),
     Shown(

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from contextlib import contextmanager
 
 import httpx2
@@ -9,6 +10,7 @@ import orjson
 import psycopg
 import pytest
 import uvicorn
+from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from mainstem.api.app import Settings, make_app
@@ -155,3 +157,54 @@ def test_a_database_that_is_away_is_told_and_not_called_ready(tmp_path):
         answers = [client.get(path) for path in ("/livez", "/readyz", "/v1/entities")]
     assert [answer.status_code for answer in answers] == [200, 503, 503]
     assert answers[2].headers["retry-after"] == "5"
+
+
+def test_requests_are_counted_by_route_and_never_by_path(api):
+    client, dsn = api
+    put(dsn, "component:default/pay")
+    for path in ("/v1/entities/component:default/pay", "/v1/entities/component:default/none", "/nowhere", "/else"):
+        client.get(path)
+    client.request("BREW", "/nowhere")
+    samples = scraped(client)["mainstem_api_requests_total"]
+    asked = {(s["method"], s["route"], s["status"]): value for s, value in samples if value}
+    assert asked == {
+        ("GET", "/v1/entities/{ref}", "200"): 1,
+        ("GET", "/v1/entities/{ref}", "404"): 1,
+        ("GET", "none", "404"): 2,
+        ("other", "none", "404"): 1,
+    }
+    assert {s["route"] for s, _ in samples} == {"/v1/entities", "/v1/entities/{ref}", "none"}
+
+
+def test_metrics_tell_of_readiness_the_pool_and_the_catalogue(api):
+    dsn = api[1]
+    put(dsn, "component:default/pay")
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO entity_records (id, tenant, data_source, entity_ref, content_hash, last_touched, deleted,"
+            " generation, source_version, change_id, state_version)"
+            " SELECT gen_random_uuid(), 'default', 'git', 'component:default/c' || n, 'h', now(), n = 1, 0, 1, '', 1"
+            " FROM generate_series(1, 3) n"
+        )
+    with serving(dsn=dsn) as fresh:
+        deadline = time.monotonic() + 20
+        while not (found := scraped(fresh)).get("mainstem_catalog_records") and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert [value for _, value in found["mainstem_ready"]] == [1]
+    assert [(s["connector"], value) for s, value in found["mainstem_catalog_records"]] == [("git", 2)]
+    assert [(s["kind"], value) for s, value in found["mainstem_catalog_entities"]] == [("component", 1)]
+    assert {s["state"] for s, _ in found["mainstem_api_pool_connections"]} == {"idle", "in_use"}
+
+
+def test_metrics_of_an_api_whose_database_is_away_say_that_it_is_not_ready(tmp_path):
+    with serving(dsn=f"host={tmp_path} dbname=nowhere") as client:
+        assert [value for _, value in scraped(client)["mainstem_ready"]] == [0]
+
+
+def scraped(client):
+    """Return (labels, value) of every sample that the API exports, by name."""
+    found = {}
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found

@@ -72,8 +72,8 @@ CASES = {
         {f"mainstem_processor_quarantined_total{{{PARTITION}}}": "_x110 1x10"},
     ),
     "MainstemRolloutStuck": (
-        {f"mainstem_processor_rollout_remaining{{{ROLE}}}": "9000-50x120"},
-        {f"mainstem_processor_rollout_remaining{{{ROLE}}}": "9000x120"},
+        {f"mainstem_processor_rollout_remaining{{{ROLE}}}": "12x70 11x20 9x15 1x15"},
+        {f"mainstem_processor_rollout_remaining{{{ROLE}}}": "0x20 12x100"},
     ),
     "MainstemDeadLetters": (
         {f'mainstem_processor_dead_letters_total{{{CONNECTOR},stage="decode"}}': "0x20 5x100"},
