@@ -22,9 +22,9 @@ from schemas.changes import Origin, read_change
 from schemas.codec import decode_change, decode_records, encode_records
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics
-from streams.engine import PartitionState
 from streams.intake import Intake, Tally, partition_of
 from streams.merge import merge
+from streams.partition import PartitionState
 from streams.processor import Processor
 from streams.transport import Run
 from streams.worker import GC_THRESHOLDS
@@ -76,7 +76,7 @@ class Subject:
                 self._digest.update(repr((topic, partition, outputs)).encode())
             for write in written.state:
                 self._digest.update(repr(write).encode())
-                self.table.states[run.tp.partition, write.key] = write.value
+                self.table.keep(run.tp.partition, write)
         return seconds
 
 
@@ -95,7 +95,7 @@ def stages(subject: Subject, every: list[Run], repeats: int) -> None:
     documents = [decode_change(record.value) for record in records]
     origin = Origin(connector=CONNECTORS[0], tenant="default", is_complete=False, timestamp=NOW, id="t/0/0")
     intake = Intake(TOPICS, POLICY)
-    held = list(subject.table.states.values())
+    held = [stored.value for stored in subject.table.states.values()]
     decoded = list(map(decode_records, held))
     bodied = [list(each.by_connector.values()) for each in decoded]
     for of in bodied:
