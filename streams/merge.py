@@ -233,7 +233,7 @@ def _locations(claims: Claims) -> dict[str, Outcome | None]:
     for connector, annotations in claims:
         if annotations is None:
             break
-        if type(annotations) is dict:
+        if type(annotations) is dict and not annotations.keys().isdisjoint(LOCATIONS):
             visible.append((connector, annotations))
     group = coupled(visible, LOCATIONS, LOCATIONS, lambda value: value is not None) or {}
     return {name: group.get(name) for name in LOCATIONS}
