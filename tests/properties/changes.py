@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from tests.oracle import Connector, Said, World
+from tests.oracle_rules import OracleRule
 
 EPOCH = 1_700_000_000_000
 HOUR = 3600
@@ -278,8 +279,51 @@ _CONFIGURED = st.builds(
     max_stale=st.sampled_from((0, 600, HOUR, 24 * HOUR)),
     asserts_existence=st.sampled_from((True, True, True, False)),
 )
+_FIELDS = (
+    "/metadata/title", "/metadata/x-a~1b~0c", "/metadata/tags", "/metadata/links",
+    "/metadata/annotations/acme.com~1tier", "/metadata/annotations/backstage.io~1view-url", "/metadata/labels/env",
+    "/spec/type", "/spec/owner", "/spec/definition", "/spec/dependsOn", "/spec/profile", "/spec/extra",
+    "/spec/children", "/service/tier", "/service/onCall", "/service/dependencies", "/service/runbooks",
+)  # fmt: skip
+_ABOVE = ("/metadata", "/metadata/annotations", "/metadata/labels", "/spec", "/service")
+_PLAIN = ("first_by_priority", "most_recent", "union", "deep_merge", "min", "max", "drop")
+_RULED = st.one_of(
+    *(
+        st.builds(OracleRule, path=st.sampled_from(_FIELDS + _ABOVE), strategy=st.just(strategy), options=options,
+                  kinds=st.sampled_from((None, None, ("component", "api"), ("group", "widget"))))
+        for strategy, options in {
+            **dict.fromkeys(_PLAIN, st.just({})),
+            "authoritative": st.sampled_from(CONNECTORS).map(lambda name: {"connector": name}),
+            "union_by_key": st.sampled_from(("url", "target", "title")).map(lambda name: {"key": name}),
+            "rank": st.sampled_from((["b", "a"], ["x", 1, 0], ["prod", {"a": None}])).map(lambda of: {"values": of}),
+        }.items()
+    ),
+    st.builds(
+        lambda path, others: OracleRule(path, "coupled", {"pointers": others}),
+        st.sampled_from(_FIELDS),
+        st.lists(st.sampled_from(_FIELDS), min_size=1, max_size=3),
+    ),
+)  # fmt: skip
+"""One rule, of every strategy as often."""
+
+
+def _apart(drawn: list[OracleRule]) -> tuple[OracleRule, ...]:
+    """Return *drawn* less what stands at the same path as another that is as close to some kind."""
+    kept: list[OracleRule] = []
+    for rule in drawn:
+        taken = {at for one in kept if one.kinds == rule.kinds for at in one.stands_at()}
+        if not taken & set(rule.stands_at()):
+            kept.append(rule)
+    return tuple(kept)
+
+
+rules = st.just(()) | st.lists(_RULED, min_size=1, max_size=4).map(_apart)
 worlds = st.builds(
-    lambda git, cmdb, oncall: World({"git": git, "cmdb": cmdb, "oncall": oncall}), _CONFIGURED, _CONFIGURED, _CONFIGURED
+    lambda git, cmdb, oncall, of: World({"git": git, "cmdb": cmdb, "oncall": oncall}, rules=of),
+    _CONFIGURED,
+    _CONFIGURED,
+    _CONFIGURED,
+    rules,
 )
 _OUTAGE = (
     st.lists(st.integers(0, 40), max_size=6, unique=True)

@@ -75,7 +75,7 @@ def test_the_records_held_are_the_greatest_of_each_connector_until_they_are_forg
 def test_the_merge_alone_is_the_oracles_at_any_moment_and_with_any_outages(world, history, away, now):
     installation = Installation(World(world.connectors), now=EPOCH)
     installation.say(history)
-    world = World(world.connectors, away)
+    world = World(world.connectors, away, world.rules)
     assert installation.merged(policy_of(world), now) == entities(history, world, now)
 
 
