@@ -4,6 +4,7 @@ Each history has a theme, a few fields that all its records speak of: among fort
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from random import Random
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from tests.oracle import Connector, Said, World
-from tests.oracle_rules import OracleRule
+from tests.properties.rules import PATHS, apart, ruled, rules
 
 EPOCH = 1_700_000_000_000
 HOUR = 3600
@@ -279,45 +280,6 @@ _CONFIGURED = st.builds(
     max_stale=st.sampled_from((0, 600, HOUR, 24 * HOUR)),
     asserts_existence=st.sampled_from((True, True, True, False)),
 )
-_FIELDS = (
-    "/metadata/title", "/metadata/x-a~1b~0c", "/metadata/tags", "/metadata/links",
-    "/metadata/annotations/acme.com~1tier", "/metadata/annotations/backstage.io~1view-url", "/metadata/labels/env",
-    "/spec/type", "/spec/owner", "/spec/definition", "/spec/dependsOn", "/spec/profile", "/spec/extra",
-    "/spec/children", "/service/tier", "/service/onCall", "/service/dependencies", "/service/runbooks",
-)  # fmt: skip
-_ABOVE = ("/metadata", "/metadata/annotations", "/metadata/labels", "/spec", "/service")
-_PLAIN = ("first_by_priority", "most_recent", "union", "deep_merge", "min", "max", "drop")
-_RULED = st.one_of(
-    *(
-        st.builds(OracleRule, path=st.sampled_from(_FIELDS + _ABOVE), strategy=st.just(strategy), options=options,
-                  kinds=st.sampled_from((None, None, ("component", "api"), ("group", "widget"))))
-        for strategy, options in {
-            **dict.fromkeys(_PLAIN, st.just({})),
-            "authoritative": st.sampled_from(CONNECTORS).map(lambda name: {"connector": name}),
-            "union_by_key": st.sampled_from(("url", "target", "title")).map(lambda name: {"key": name}),
-            "rank": st.sampled_from((["b", "a"], ["x", 1, 0], ["prod", {"a": None}])).map(lambda of: {"values": of}),
-        }.items()
-    ),
-    st.builds(
-        lambda path, others: OracleRule(path, "coupled", {"pointers": others}),
-        st.sampled_from(_FIELDS),
-        st.lists(st.sampled_from(_FIELDS), min_size=1, max_size=3),
-    ),
-)  # fmt: skip
-"""One rule, of every strategy as often."""
-
-
-def _apart(drawn: list[OracleRule]) -> tuple[OracleRule, ...]:
-    """Return *drawn* less what stands at the same path as another that is as close to some kind."""
-    kept: list[OracleRule] = []
-    for rule in drawn:
-        taken = {at for one in kept if one.kinds == rule.kinds for at in one.stands_at()}
-        if not taken & set(rule.stands_at()):
-            kept.append(rule)
-    return tuple(kept)
-
-
-rules = st.just(()) | st.lists(_RULED, min_size=1, max_size=4).map(_apart)
 worlds = st.builds(
     lambda git, cmdb, oncall, of: World({"git": git, "cmdb": cmdb, "oncall": oncall}, rules=of),
     _CONFIGURED,
@@ -353,3 +315,45 @@ def dependants(draw) -> list[Said]:
         Said(name, EPOCH, {"entity": entity, "service": {"dependencies": _CRITICALS(Random(draw(SEEDS)))}})
         for name in names
     ]
+
+
+_DISPUTED = (
+    (("spec", "x"), ("/spec/x", "/spec")),
+    (("service", "x"), ("/service/x", "/service")),
+    (("metadata", "x"), ("/metadata/x", "/metadata")),
+    (("metadata", "annotations", "x"), ("/metadata/annotations/x", "/metadata/annotations", "/metadata")),
+)
+_NESTED = objects({"p": (ABSENT, None, "", 1, {"q": 1}), "q": (ABSENT, None, 2, {"r": None, "s": 2}, {"$text": "t"})})
+_ELEMENTS = lists(objects({"id": (ABSENT, None, "", 1, 1.0, "1"), "of": ("one", "two")}))
+_CLAIMED = (
+    drawer((None, "", 1, 2, 3, 2.0, 1.5)),
+    drawer((None, "", "a", "b", "B", "c", 1)),
+    drawer((None, True, False, 1, 0)),
+    mostly(6, _NESTED, (None, {}, 5, {"$text": "x"})),
+    mostly(6, _ELEMENTS, (None, [], "a", [1, "1", None, "", [1]])),
+)
+"""What a dispute is about: values of one kind, so that they can be compared."""
+
+
+@st.composite
+def disputes(draw) -> tuple[list[Said], World]:
+    """Return what connectors, fresh and stale, claim about one field, in a world with a rule for it."""
+    place, paths = draw(st.sampled_from(_DISPUTED))
+    is_map = len(place) > 2
+    claimed = drawer((None, "", "a", "b", "c")) if is_map else draw(st.sampled_from(_CLAIMED))
+    said = []
+    for name in draw(st.permutations(CONNECTORS))[: draw(st.integers(2, 5))]:
+        random = Random(draw(SEEDS))
+        value = {place[-1]: claimed(random)}
+        holder = random.choice((value, value, value, value, {}, None)) if is_map else value
+        sections = {"metadata": {}, "spec": {}, "service": {}}
+        sections[place[0]] = {place[1]: holder} if is_map else value
+        entity = {"apiVersion": "v1", "kind": "Widget", "metadata": {"name": "w", **sections["metadata"]}}
+        fields = {"entity": {**entity, "spec": sections["spec"]}, "service": sections["service"]}
+        said.append(
+            Said(name, EPOCH + random.randrange(3) * 600_000, {**fields, "ttlSeconds": random.choice((600, HOUR))})
+        )
+    world = draw(worlds)
+    of = apart([draw(ruled(paths)), *draw(st.lists(ruled(paths) | ruled(PATHS), max_size=1))])
+    graced = {name: replace(one, grace=5 * HOUR) for name, one in world.connectors.items()}
+    return said, World(graced, rules=of)

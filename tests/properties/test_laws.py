@@ -10,8 +10,9 @@ from schemas.errors import ValidationError
 from streams.expiry import Band, band
 from streams.merge import merge
 from tests.oracle import Said, World, canonical
-from tests.properties.changes import CONNECTORS, EPOCH, histories, moments, rules, worlds
+from tests.properties.changes import CONNECTORS, EPOCH, histories, moments, worlds
 from tests.properties.harness import Installation, policy_of, shown
+from tests.properties.rules import rules
 
 NOW = EPOCH + 7_200_000
 BY_PRECEDENCE = ("first_by_priority", "authoritative", "coupled", "drop")
