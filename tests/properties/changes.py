@@ -4,7 +4,6 @@ Each history has a theme, a few fields that all its records speak of: among fort
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from random import Random
@@ -339,21 +338,19 @@ _CLAIMED = (
 def disputes(draw) -> tuple[list[Said], World]:
     """Return what connectors, fresh and stale, claim about one field, in a world with a rule for it."""
     place, paths = draw(st.sampled_from(_DISPUTED))
+    rules_of = apart([draw(ruled(paths)), *draw(st.just(()) | st.tuples(ruled(paths) | ruled(PATHS)))])
+    random = Random(draw(SEEDS))
     is_map = len(place) > 2
-    claimed = drawer((None, "", "a", "b", "c")) if is_map else draw(st.sampled_from(_CLAIMED))
+    claimed = drawer((None, "", "a", "b", "c")) if is_map else random.choice(_CLAIMED)
     said = []
-    for name in draw(st.permutations(CONNECTORS))[: draw(st.integers(2, 5))]:
-        random = Random(draw(SEEDS))
+    for name in random.sample(CONNECTORS, random.randrange(2, 6)):
         value = {place[-1]: claimed(random)}
         holder = random.choice((value, value, value, value, {}, None)) if is_map else value
         sections = {"metadata": {}, "spec": {}, "service": {}}
         sections[place[0]] = {place[1]: holder} if is_map else value
         entity = {"apiVersion": "v1", "kind": "Widget", "metadata": {"name": "w", **sections["metadata"]}}
-        fields = {"entity": {**entity, "spec": sections["spec"]}, "service": sections["service"]}
-        said.append(
-            Said(name, EPOCH + random.randrange(3) * 600_000, {**fields, "ttlSeconds": random.choice((600, HOUR))})
-        )
-    world = draw(worlds)
-    of = apart([draw(ruled(paths)), *draw(st.lists(ruled(paths) | ruled(PATHS), max_size=1))])
-    graced = {name: replace(one, grace=5 * HOUR) for name, one in world.connectors.items()}
-    return said, World(graced, rules=of)
+        document = {"entity": {**entity, "spec": sections["spec"]}, "service": sections["service"]}
+        ttl = {"ttlSeconds": random.choice((600, HOUR))}
+        said.append(Said(name, EPOCH + random.randrange(3) * 600_000, document | ttl))
+    configured = {name: Connector(priority=random.choice((0, 50)), grace=5 * HOUR) for name in CONNECTORS[:3]}
+    return said, World(configured, rules=rules_of)

@@ -90,7 +90,7 @@ def test_dependencies_that_several_connectors_name_are_the_oracles(world, histor
     assert installation.entities == entities(history, world, EPOCH)
 
 
-@OFTEN
+@settings(max_examples=2 * settings.default.max_examples)
 @given(disputes(), st.sampled_from((20, 30, 40, 60)))
 def test_what_a_rule_makes_of_one_field_is_the_oracles(dispute, minutes):
     history, world = dispute
