@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from schemas.descriptors import faults
+from tests.oracle_rules import Claimed, OracleRule, coupled, decided, rule_for, tokens
 
 FOREVER = float("inf")
 WEEK = 7 * 24 * 60 * 60
@@ -39,10 +40,11 @@ class Connector:
 
 @dataclass(frozen=True)
 class World:
-    """All connectors, and per connector its outages as (begin, end) in epoch ms."""
+    """All connectors, per connector its outages as (begin, end) in epoch ms, and the rules."""
 
     connectors: dict[str, Connector] = field(default_factory=dict)
     outages: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    rules: tuple[OracleRule, ...] = ()
 
     def of(self, connector: str) -> Connector:
         if connector == "override":
@@ -322,7 +324,7 @@ def merged_entity(records: list[Understood], world: World, now: int) -> dict | N
     live = by_precedence(records, world, now)
     if not any(world.of(record.connector).asserts_existence for record in live):
         return None
-    folding = _Folding(live)
+    folding = _Folding(live, world.rules, {one.connector for one in live if life(one, world, now) == "stale"})
     result = {"entity": folding.entity, "service": folding.service}
     return {
         **result,
@@ -338,12 +340,15 @@ ABSENT = object()
 class _Folding:
     """One pass over the Fields table."""
 
-    def __init__(self, live: list[Understood]) -> None:
+    def __init__(self, live: list[Understood], rules: tuple[OracleRule, ...], stale: set[str]) -> None:
         self.live = live
+        self.rules = rules
+        self.stale = stale
         self.provenance: dict = {}
         self.namespace = live[0].namespace
         top = live[0].body["entity"]
-        self.is_api = top["kind"] == "API"
+        self.kind = top["kind"].lower()
+        self.is_api = top["kind"] == "API" and not any(self._rule("spec", name) for name in ("definition", "type"))
         self.entity = {"apiVersion": top["apiVersion"], "kind": top["kind"]}
         metadata = {"namespace": top["metadata"]["namespace"], "name": top["metadata"]["name"]}
         for at in ("/apiVersion", "/kind", "/metadata/namespace", "/metadata/name"):
@@ -356,12 +361,15 @@ class _Folding:
             self.entity["spec"] = spec
         self.service: dict = {}
         self._service(self.service)
+        self._groups(metadata)
 
     def _metadata(self, result) -> None:
         said = self._objects("entity", "metadata")
         for name in _names(said) - {"namespace", "name"}:
             if name in ("annotations", "labels"):
                 self._map(result, name, self._column(said, name))
+            elif self._rule("metadata", name):
+                self._ruled(result, ("metadata", name), self._column(said, name))
             elif name == "tags":
                 self._union(result, f"/metadata/{name}", name, self._column(said, name), key=_tag, order=True)
             elif name == "links":
@@ -377,7 +385,9 @@ class _Folding:
             names -= {"definition", "type"}
         for name in names:
             column = self._column(said, name)
-            if name in UNIONS_OF_REFS:
+            if self._rule("spec", name):
+                self._ruled(result, ("spec", name), column)
+            elif name in UNIONS_OF_REFS:
                 key = self._ref_key(name)
                 self._union(result, f"/spec/{name}", name, column, key=key, order=True)
             else:
@@ -387,7 +397,9 @@ class _Folding:
         said = self._objects("service")
         for name in _names(said):
             column = self._column(said, name)
-            if name == "runbooks":
+            if self._rule("service", name):
+                self._ruled(result, ("service", name), column)
+            elif name == "runbooks":
                 self._union(result, "/service/runbooks", name, column, key=_of("url"))
             elif name == "dependencies":
                 self._union(result, "/service/dependencies", name, column, key=_of("target"))
@@ -414,6 +426,56 @@ class _Folding:
         return [(connector, ABSENT if holder.get(name, ABSENT) == "" else holder.get(name, ABSENT))
                 for connector, holder in said]  # fmt: skip
 
+    # -- the rules
+
+    def _rule(self, *place):
+        return rule_for(self.rules, self.kind, place)
+
+    def _ruled(self, result, place, column) -> None:
+        """What the rule for *place* makes of *column*. Coupled groups come later, all of each at once."""
+        rule = self._rule(*place)
+        if rule.strategy == "coupled":
+            return
+        observed = {record.connector: record.observed_at for record in self.live}
+        claims = [
+            Claimed(connector, value, observed[connector], connector in self.stale)
+            for connector, value in column
+            if value is not ABSENT
+        ]
+        outcome = decided(rule, claims) if claims else None
+        if outcome is not None:
+            result[place[-1]], self.provenance["".join(f"/{_escaped(each)}" for each in place)] = outcome
+
+    def _groups(self, metadata) -> None:
+        for rule in [rule for rule in self.rules if rule.strategy == "coupled"]:
+            places = [tokens(path) for path in dict.fromkeys((rule.path, *rule.options["pointers"]))]
+            mine = [place for place in places if self._rule(*place) is rule]
+            says = [(record.connector, self._told(record, mine)) for record in self.live]
+            values, winner = coupled(says)
+            for place, value in values.items():
+                holder = self.service if place[0] == "service" else metadata
+                if place[0] == "spec":
+                    holder = self.entity.setdefault("spec", {})
+                elif len(place) == 3:
+                    holder = metadata.setdefault(place[1], {})
+                holder[place[-1]] = value
+                self.provenance["".join(f"/{_escaped(each)}" for each in place)] = winner
+
+    @staticmethod
+    def _told(record, places):
+        """Return what *record* has of *places*; None where it says that one is empty."""
+        found = {}
+        for place in places:
+            holder = {**record.body["entity"], "service": record.body["service"]}
+            for step in place[:-1]:
+                holder = holder.get(step, {}) if isinstance(holder, dict) else {}
+            if holder is None and len(place) == 3:
+                found[place] = None
+            value = holder.get(place[-1], ABSENT) if isinstance(holder, dict) else ABSENT
+            if value is not ABSENT and (value != "" or len(place) == 3):
+                found[place] = value
+        return found
+
     # -- the strategies
 
     def _first(self, result, parent, name, column) -> None:
@@ -434,6 +496,15 @@ class _Folding:
             visible.append((connector, value if isinstance(value, dict) else {}))
         merged = {}
         keys = _names(visible)
+        for key in _names([(connector, holder) for connector, holder in column if isinstance(holder, dict)]):
+            if self._rule("metadata", name, key):
+                told = [
+                    (connector, holder if holder is None else holder.get(key, ABSENT))
+                    for connector, holder in column
+                    if holder is None or isinstance(holder, dict)
+                ]
+                self._ruled(merged, ("metadata", name, key), told)
+                keys.discard(key)
         if name == "annotations":
             self._location(merged, visible)
             keys -= set(LOCATION)
@@ -447,7 +518,8 @@ class _Folding:
         """All four from the highest record that has any; a null above it counts for its own key alone."""
         nulls = set()
         for connector, holder in visible:
-            given = {key: holder[key] for key in LOCATION if holder.get(key) is not None}
+            members = [key for key in LOCATION if not self._rule("metadata", "annotations", key)]
+            given = {key: holder[key] for key in members if holder.get(key) is not None}
             if given:
                 for key in set(given) - nulls:
                     merged[key] = given[key]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from tests.oracle import Connector, Said, World
+from tests.properties.rules import PATHS, apart, ruled, rules
 
 EPOCH = 1_700_000_000_000
 HOUR = 3600
@@ -279,7 +280,11 @@ _CONFIGURED = st.builds(
     asserts_existence=st.sampled_from((True, True, True, False)),
 )
 worlds = st.builds(
-    lambda git, cmdb, oncall: World({"git": git, "cmdb": cmdb, "oncall": oncall}), _CONFIGURED, _CONFIGURED, _CONFIGURED
+    lambda git, cmdb, oncall, of: World({"git": git, "cmdb": cmdb, "oncall": oncall}, rules=of),
+    _CONFIGURED,
+    _CONFIGURED,
+    _CONFIGURED,
+    rules,
 )
 _OUTAGE = (
     st.lists(st.integers(0, 40), max_size=6, unique=True)
@@ -309,3 +314,43 @@ def dependants(draw) -> list[Said]:
         Said(name, EPOCH, {"entity": entity, "service": {"dependencies": _CRITICALS(Random(draw(SEEDS)))}})
         for name in names
     ]
+
+
+_DISPUTED = (
+    (("spec", "x"), ("/spec/x", "/spec")),
+    (("service", "x"), ("/service/x", "/service")),
+    (("metadata", "x"), ("/metadata/x", "/metadata")),
+    (("metadata", "annotations", "x"), ("/metadata/annotations/x", "/metadata/annotations", "/metadata")),
+)
+_NESTED = objects({"p": (ABSENT, None, "", 1, {"q": 1}), "q": (ABSENT, None, 2, {"r": None, "s": 2}, {"$text": "t"})})
+_ELEMENTS = lists(objects({"id": (ABSENT, None, "", 1, 1.0, "1"), "of": ("one", "two")}))
+_CLAIMED = (
+    drawer((None, "", 1, 2, 3, 2.0, 1.5)),
+    drawer((None, "", "a", "b", "B", "c", 1)),
+    drawer((None, True, False, 1, 0)),
+    mostly(6, _NESTED, (None, {}, 5, {"$text": "x"})),
+    mostly(6, _ELEMENTS, (None, [], "a", [1, "1", None, "", [1]])),
+)
+"""What a dispute is about: values of one kind, so that they can be compared."""
+
+
+@st.composite
+def disputes(draw) -> tuple[list[Said], World]:
+    """Return what connectors, fresh and stale, claim about one field, in a world with a rule for it."""
+    place, paths = draw(st.sampled_from(_DISPUTED))
+    rules_of = apart([draw(ruled(paths)), *draw(st.just(()) | st.tuples(ruled(paths) | ruled(PATHS)))])
+    random = Random(draw(SEEDS))
+    is_map = len(place) > 2
+    claimed = drawer((None, "", "a", "b", "c")) if is_map else random.choice(_CLAIMED)
+    said = []
+    for name in random.sample(CONNECTORS, random.randrange(2, 6)):
+        value = {place[-1]: claimed(random)}
+        holder = random.choice((value, value, value, value, {}, None)) if is_map else value
+        sections = {"metadata": {}, "spec": {}, "service": {}}
+        sections[place[0]] = {place[1]: holder} if is_map else value
+        entity = {"apiVersion": "v1", "kind": "Widget", "metadata": {"name": "w", **sections["metadata"]}}
+        document = {"entity": {**entity, "spec": sections["spec"]}, "service": sections["service"]}
+        ttl = {"ttlSeconds": random.choice((600, HOUR))}
+        said.append(Said(name, EPOCH + random.randrange(3) * 600_000, document | ttl))
+    configured = {name: Connector(priority=random.choice((0, 50)), grace=5 * HOUR) for name in CONNECTORS[:3]}
+    return said, World(configured, rules=rules_of)

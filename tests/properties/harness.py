@@ -11,10 +11,12 @@ from prometheus_client.registry import CollectorRegistry
 from schemas.codec import _encode, decode_entity, decode_records
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics
+from streams import registry
 from streams.merge import merge
 from streams.partition import PartitionState
 from streams.policy import ConnectorPolicy, Policy
 from streams.processor import Processor
+from streams.rules import Rule
 from streams.table import OUTAGES_KEY, StateWrite, Stored
 from streams.transport import Run
 from tests.oracle import RefusedError, Said, World, understand
@@ -33,7 +35,17 @@ def policy_of(world: World) -> Policy:
         )
         for name, one in world.connectors.items()
     }
-    return Policy(connectors=connectors, outages={name: tuple(of) for name, of in world.outages.items()})
+    rules = tuple(
+        Rule(
+            path=rule.path,
+            name=rule.strategy,
+            strategy=registry.create(rule.strategy, rule.options),
+            kinds=None if rule.kinds is None else frozenset(rule.kinds),
+        )
+        for rule in world.rules
+    )
+    outages = {name: tuple(of) for name, of in world.outages.items()}
+    return Policy(connectors=connectors, outages=outages, rules=rules)
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -3,9 +3,12 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.oracle import World, canonical, counting, entities, is_forgotten
-from tests.properties.changes import EPOCH, dependants, histories, moments, outages, worlds
-from tests.properties.harness import Installation, policy_of
+from schemas.changes import Origin, read_change
+from streams.merge import merge
+from tests.oracle import Said, World, canonical, counting, entities, is_forgotten
+from tests.oracle_rules import OracleRule
+from tests.properties.changes import EPOCH, dependants, disputes, histories, moments, outages, worlds
+from tests.properties.harness import Installation, policy_of, shown
 
 WEEK = 7 * 24 * 3600
 OFTEN = settings(max_examples=5 * settings.default.max_examples)
@@ -75,7 +78,7 @@ def test_the_records_held_are_the_greatest_of_each_connector_until_they_are_forg
 def test_the_merge_alone_is_the_oracles_at_any_moment_and_with_any_outages(world, history, away, now):
     installation = Installation(World(world.connectors), now=EPOCH)
     installation.say(history)
-    world = World(world.connectors, away)
+    world = World(world.connectors, away, world.rules)
     assert installation.merged(policy_of(world), now) == entities(history, world, now)
 
 
@@ -85,6 +88,35 @@ def test_dependencies_that_several_connectors_name_are_the_oracles(world, histor
     installation = Installation(world, now=EPOCH)
     installation.say(history)
     assert installation.entities == entities(history, world, EPOCH)
+
+
+@settings(max_examples=2 * settings.default.max_examples)
+@given(disputes(), st.sampled_from((20, 30, 40, 60)))
+def test_what_a_rule_makes_of_one_field_is_the_oracles(dispute, minutes):
+    history, world = dispute
+    now = EPOCH + minutes * 60_000
+    records = [
+        read_change(
+            one.document,
+            Origin(connector=one.connector, tenant="default", is_complete=False, timestamp=one.timestamp, id="t/0/0"),
+        ).record
+        for one in history
+    ]
+    entity = merge(records, policy_of(world), now=now)
+    assert [shown(one) for one in [entity] if one is not None] == list(entities(history, world, now).values())
+
+
+def test_an_unchanged_record_that_is_renewed_counts_anew_where_a_rule_looks_at_time():
+    rule = OracleRule("/spec/owner", "most_recent")
+    entity = {"apiVersion": "v1", "kind": "Widget", "metadata": {"name": "w"}}
+    installation = Installation(World(rules=(rule,)), now=EPOCH)
+    owners = []
+    for minute, name in enumerate(("git", "cmdb", "git", "git")):
+        said = Said(name, EPOCH + minute * 60_000, {"entity": {**entity, "spec": {"owner": name}}})
+        installation.let_pass(60)
+        installation.say([said])
+        owners.append(installation.entities["widget:default/w"]["entity"]["spec"]["owner"])
+    assert owners == ["git", "cmdb", "git", "git"]
 
 
 @given(worlds, deliveries())

@@ -12,8 +12,10 @@ from streams.merge import merge
 from tests.oracle import Said, World, canonical
 from tests.properties.changes import CONNECTORS, EPOCH, histories, moments, worlds
 from tests.properties.harness import Installation, policy_of, shown
+from tests.properties.rules import rules
 
 NOW = EPOCH + 7_200_000
+BY_PRECEDENCE = ("first_by_priority", "authoritative", "coupled", "drop")
 UNIONS = ("/metadata/tags", "/metadata/links", "/spec/dependsOn", "/spec/dependencyOf", "/spec/providesApis",
           "/spec/consumesApis", "/service/dependencies", "/service/runbooks")  # fmt: skip
 
@@ -82,8 +84,9 @@ def test_law_5_there_is_no_entity_exactly_when_no_live_record_asserts_it(world, 
 
 @given(worlds, histories(), moments)
 def test_law_6_a_record_of_lower_precedence_changes_no_field_that_a_higher_one_sets(world, history, now):
-    """The unions aside."""
-    world = World({name: replace(one, asserts_existence=True) for name, one in world.connectors.items()})
+    """The unions aside, and the strategies that weigh what all records say."""
+    connectors = {name: replace(one, asserts_existence=True) for name, one in world.connectors.items()}
+    world = World(connectors, rules=tuple(rule for rule in world.rules if rule.strategy in BY_PRECEDENCE))
     policy = policy_of(world)
     for records in ended(world, history).held.values():
         live = [record for record in records.values() if band(record, policy, now) is not Band.DEAD]
@@ -122,8 +125,9 @@ def wild_upserts(draw):
 
 
 @settings(max_examples=settings.default.max_examples // 2)
-@given(st.lists(wild_upserts(), min_size=1, max_size=4))
-def test_law_7_merge_never_raises_on_a_record_that_validation_let_through(history):
+@given(st.lists(wild_upserts(), min_size=1, max_size=4), rules)
+def test_law_7_merge_never_raises_on_a_record_that_validation_let_through(history, ruled):
+    policy = policy_of(World(rules=ruled))
     records = {}
     for one in history:
         origin = Origin(connector=one.connector, tenant="default", is_complete=False, timestamp=EPOCH, id="t/0/0")
@@ -134,7 +138,7 @@ def test_law_7_merge_never_raises_on_a_record_that_validation_let_through(histor
         records[change.ref, one.connector] = change.record
     assume(records)
     for of in {ref for ref, _ in records}:
-        merge([record for (ref, _), record in records.items() if ref == of], policy_of(World()), now=EPOCH)
+        merge([record for (ref, _), record in records.items() if ref == of], policy, now=EPOCH)
 
 
 @given(worlds, worlds, histories())
