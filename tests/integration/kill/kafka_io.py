@@ -61,7 +61,8 @@ class Publisher:
     """Publishes at a rate; knows what was acknowledged. Misplaced changes go through librdkafka's own partitioner."""
 
     def __init__(self, bootstrap: str, topics: Topics, drawn: Iterator[Drawn]) -> None:
-        settings = {"bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "log_level": 0}
+        settings = {"bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "log_level": 0,
+                    "message.max.bytes": 2_000_000}  # fmt: skip
         self._right = Producer({**settings, "partitioner": "murmur2_random"})
         self._wrong = Producer(settings)
         self._topics = topics

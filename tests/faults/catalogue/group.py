@@ -1,0 +1,87 @@
+"""Workers that join and leave, and workers whose clocks or disks are wrong."""
+
+import random
+import resource
+import signal
+import time
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from tests.faults.fault import Fault
+from tests.faults.stage import GUESTS, Stage
+
+BACK_SECONDS = 60.0
+WORKERS = ("processor-0", "processor-1")
+DAY = 24 * 60 * 60
+
+
+@dataclass(frozen=True)
+class Storm(Fault):
+    """Workers join and leave, politely or killed, before the group has settled."""
+
+    name: ClassVar[str] = "rebalance-storm"
+    lives: tuple[tuple[float, bool], ...]
+    """Seconds that each lives, and whether it is killed then."""
+
+    @classmethod
+    def draw(cls, rng: random.Random) -> Self:
+        return cls(tuple((round(rng.uniform(3, 7), 1), rng.random() < 0.5) for _ in range(rng.randint(2, 4))))
+
+    def strike(self, stage: Stage) -> str:
+        guests = [stage.guest(name) for name in GUESTS]
+        joined = 0
+        for number, (seconds, is_killed) in enumerate(self.lives):
+            guest = guests[number % len(guests)]
+            guest.start()
+            time.sleep(seconds)
+            joined += guest.monitor() is not None
+            guest.end(signal.SIGKILL if is_killed else signal.SIGTERM)
+        assert joined, "no worker came so far as to join"
+        return f"{joined} workers came and went"
+
+
+@dataclass(frozen=True)
+class WrongClock(Fault):
+    """A worker's machine believes that it is yesterday, tomorrow, or most of an hour later."""
+
+    name: ClassVar[str] = "wrong-clock"
+    role: str
+    away: int
+    seconds: float
+
+    @classmethod
+    def draw(cls, rng: random.Random) -> Self:
+        return cls(rng.choice(WORKERS), rng.choice((-DAY, DAY, 3000)), round(rng.uniform(8, 12), 1))
+
+    def strike(self, stage: Stage) -> str:
+        role = stage.role(self.role)
+        right = role.environment
+        role.environment = {**right, "MAINSTEM_TEST_CLOCK": str(self.away)}
+        ended = len(role.endings)
+        role.end(signal.SIGTERM)
+        role.start()
+        time.sleep(self.seconds)
+        role.environment = right
+        role.end(signal.SIGTERM)
+        role.start()
+        return f"{role.name} was {self.away} s away, and ended {len(role.endings) - ended} times of it"
+
+
+@dataclass(frozen=True)
+class DiskFull(Fault):
+    """Nothing more can be written to a worker's files."""
+
+    name: ClassVar[str] = "worker-disk-full"
+    role: str
+
+    @classmethod
+    def draw(cls, rng: random.Random) -> Self:
+        return cls(rng.choice(WORKERS))
+
+    def strike(self, stage: Stage) -> str:
+        role = stage.role(self.role)
+        pid = role.pid
+        assert pid is not None, f"{role.name} does not run"
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (16_384, resource.RLIM_INFINITY))
+        stage.eventually(lambda: role.pid not in (None, pid), BACK_SECONDS)
+        return f"{role.name} {pid} could write no more: {role.endings[-1]}"

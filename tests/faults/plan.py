@@ -1,0 +1,64 @@
+"""What will be done to one installation: all of it drawn from a seed, before anything begins."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.faults.catalogue import brokers, database, group, network, points, processes
+from tests.faults.fault import Fault
+
+CATALOGUE: tuple[type[Fault], ...] = (
+    processes.Kill,
+    processes.Stop,
+    points.Point,
+    brokers.BrokerGone,
+    brokers.BrokerStill,
+    brokers.ProduceRefused,
+    network.Slow,
+    network.Resets,
+    network.Refused,
+    network.Cut,
+    network.HalfOpen,
+    database.BackendsEnded,
+    database.PostgresGone,
+    database.TableLocked,
+    database.ConnectionsExhausted,
+    group.Storm,
+    group.WrongClock,
+    group.DiskFull,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A fault, and the seconds of quiet load before it."""
+
+    rest: float
+    fault: Fault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One round. The same seed and the same names give the same plan; moments depend on the machine as well."""
+
+    seed: int
+    workers: int
+    rate: int
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{step.rest} s {step.fault}" for step in self.steps)
+        return f"{self.workers} workers, {self.rate} changes/s: {steps}"
+
+
+def draw_plan(seed: int, only: Sequence[str] = ()) -> Plan:
+    """Return the plan of *seed*, of the faults named in *only*, or of all."""
+    rng = random.Random(f"plan {seed}")
+    kinds = [kind for kind in CATALOGUE if not only or kind.name in only]
+    chosen = rng.sample(kinds, min(len(kinds), rng.randint(1, 3)))
+    return Plan(
+        seed=seed,
+        workers=rng.choice((1, 2, 2)),
+        rate=rng.choice((60, 120, 200)),
+        steps=tuple(Step(rest=round(rng.uniform(0.5, 3), 1), fault=kind.draw(rng)) for kind in chosen),
+    )
