@@ -13,6 +13,11 @@ class Fault(ABC):
     name: ClassVar[str]
     """As `--only` and `--list` know it."""
 
+    @property
+    @abstractmethod
+    def target(self) -> str:
+        """What is harmed. Two faults with one target never strike at the same time."""
+
     @classmethod
     @abstractmethod
     def draw(cls, rng: random.Random) -> Self:

@@ -49,7 +49,7 @@ class Proxy:
 
     def refuse(self) -> int:
         """As :meth:`reset`, and let nobody connect."""
-        return self._call(self._refuse)
+        return self._call(self.close)
 
     def admit(self) -> None:
         """Let connect again."""
@@ -70,7 +70,8 @@ class Proxy:
             _abort(connection.server)
         return len(found)
 
-    async def _refuse(self) -> int:
+    async def close(self) -> int:
+        """Reset all connections and listen no more."""
         assert self._server is not None
         self._server.close()
         return await self._reset()
@@ -147,11 +148,13 @@ class Network:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._proxies: list[Proxy] = []
         self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
         self._thread.start()
 
     def open(self, proxy: Proxy) -> Proxy:
         asyncio.run_coroutine_threadsafe(proxy.open(), self._loop).result(10)
+        self._proxies.append(proxy)
         return proxy
 
     def close(self) -> None:
@@ -161,6 +164,8 @@ class Network:
         self._loop.close()
 
     async def _end(self) -> None:
+        for proxy in self._proxies:
+            await proxy.close()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()

@@ -21,6 +21,10 @@ class BrokerGone(Fault):
     is_killed: bool
     seconds: float
 
+    @property
+    def target(self) -> str:
+        return "broker"
+
     @classmethod
     def draw(cls, rng: random.Random) -> Self:
         return cls(rng.random() < 0.6, round(rng.uniform(0, 8), 1))
@@ -42,6 +46,10 @@ class BrokerStill(Fault):
     name: ClassVar[str] = "broker-still"
     seconds: float
 
+    @property
+    def target(self) -> str:
+        return "broker"
+
     @classmethod
     def draw(cls, rng: random.Random) -> Self:
         return cls(round(rng.uniform(2, 14), 1))
@@ -62,6 +70,10 @@ class ProduceRefused(Fault):
     name: ClassVar[str] = "produce-refused"
     topic: str
     seconds: float
+
+    @property
+    def target(self) -> str:
+        return "broker"
 
     @classmethod
     def draw(cls, rng: random.Random) -> Self:

@@ -23,6 +23,10 @@ class BackendsEnded(Fault):
     name: ClassVar[str] = "backends-ended"
     times: int
 
+    @property
+    def target(self) -> str:
+        return "postgres"
+
     @classmethod
     def draw(cls, rng: random.Random) -> Self:
         return cls(rng.randint(1, 10))
@@ -44,6 +48,10 @@ class PostgresGone(Fault):
     name: ClassVar[str] = "postgres-gone"
     is_killed: bool
     seconds: float
+
+    @property
+    def target(self) -> str:
+        return "postgres"
 
     @classmethod
     def draw(cls, rng: random.Random) -> Self:
@@ -67,6 +75,10 @@ class TableLocked(Fault):
     table: str
     seconds: float
 
+    @property
+    def target(self) -> str:
+        return "postgres"
+
     @classmethod
     def draw(cls, rng: random.Random) -> Self:
         table = rng.choice(("entities", "entity_records", "sink_offsets"))
@@ -86,6 +98,10 @@ class ConnectionsExhausted(Fault):
 
     name: ClassVar[str] = "connections-exhausted"
     seconds: float
+
+    @property
+    def target(self) -> str:
+        return "postgres"
 
     @classmethod
     def draw(cls, rng: random.Random) -> Self:

@@ -23,6 +23,10 @@ class Storm(Fault):
     lives: tuple[tuple[float, bool], ...]
     """Seconds that each lives, and whether it is killed then."""
 
+    @property
+    def target(self) -> str:
+        return "processor"
+
     @classmethod
     def draw(cls, rng: random.Random) -> Self:
         return cls(tuple((round(rng.uniform(3, 7), 1), rng.random() < 0.5) for _ in range(rng.randint(2, 4))))
@@ -49,6 +53,10 @@ class WrongClock(Fault):
     away: int
     seconds: float
 
+    @property
+    def target(self) -> str:
+        return self.role
+
     @classmethod
     def draw(cls, rng: random.Random) -> Self:
         return cls(rng.choice(WORKERS), rng.choice((-DAY, DAY, 3000)), round(rng.uniform(8, 12), 1))
@@ -73,6 +81,10 @@ class DiskFull(Fault):
 
     name: ClassVar[str] = "worker-disk-full"
     role: str
+
+    @property
+    def target(self) -> str:
+        return self.role
 
     @classmethod
     def draw(cls, rng: random.Random) -> Self:

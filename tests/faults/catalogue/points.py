@@ -38,6 +38,10 @@ class Point(Fault):
     was_killed: bool
     """Whether its life before ended with kill -9 rather than as an operator ends it."""
 
+    @property
+    def target(self) -> str:
+        return self.role
+
     @classmethod
     def draw(cls, rng: random.Random) -> Self:
         role = rng.choice((*POINTS, "processor-0"))

@@ -20,6 +20,10 @@ class Kill(Fault):
     name: ClassVar[str] = "kill"
     role: str
 
+    @property
+    def target(self) -> str:
+        return self.role
+
     @classmethod
     def draw(cls, rng: random.Random) -> Self:
         return cls(rng.choice(ROLES))
@@ -38,6 +42,10 @@ class Stop(Fault):
     name: ClassVar[str] = "stop"
     role: str
     seconds: float
+
+    @property
+    def target(self) -> str:
+        return self.role
 
     @classmethod
     def draw(cls, rng: random.Random) -> Self:

@@ -77,6 +77,7 @@ class Publisher:
                 self._right.poll(0)
                 self._wrong.poll(0)
                 time.sleep(max(0.0, number / rate - (time.monotonic() - begin)))
+        time.sleep(max(0.0, count / rate - (time.monotonic() - begin)))
         assert not self._right.flush(60)
         assert not self._wrong.flush(60)
 
