@@ -6,6 +6,7 @@ usage: python -m tests.faults [--seed N] [--rounds N | --minutes M] [--every S] 
 import argparse
 import json
 import logging
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -31,13 +32,18 @@ def main() -> int:
         for kind in CATALOGUE:
             print(f"{kind.name:24} {(kind.__doc__ or '').splitlines()[0]}")
         return 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     wrong = rounds = 0
-    for seed in _seeds(options):
-        begin = time.monotonic()
-        outcome = play(draw_plan(seed, options.only))
-        rounds += 1
-        wrong += bool(outcome.wrong)
-        _tell(outcome, time.monotonic() - begin, options)
+    try:
+        for seed in _seeds(options):
+            begin = time.monotonic()
+            outcome = play(draw_plan(seed, options.only))
+            rounds += 1
+            wrong += bool(outcome.wrong)
+            _tell(outcome, time.monotonic() - begin, options)
+    except KeyboardInterrupt:
+        print("ended before its time", file=sys.stderr)
     print(f"{rounds - wrong} of {rounds} rounds without a difference", file=sys.stderr)
     return 1 if wrong else 0
 

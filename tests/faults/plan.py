@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.faults.catalogue import brokers, database, group, network, points, processes
+from tests.faults.catalogue import brokers, database, disks, group, network, points, processes
 from tests.faults.fault import Fault
 
 CATALOGUE: tuple[type[Fault], ...] = (
@@ -25,7 +25,8 @@ CATALOGUE: tuple[type[Fault], ...] = (
     database.ConnectionsExhausted,
     group.Storm,
     group.WrongClock,
-    group.DiskFull,
+    disks.WorkerDiskFull,
+    disks.ServiceDiskFull,
 )
 
 

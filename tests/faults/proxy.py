@@ -105,10 +105,12 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK):
                 await self._delay(len(data), direction)
+                if writer.is_closing() and not connection.is_forgotten:
+                    return
                 if not connection.is_forgotten:
+                    self.carried += len(data)
                     writer.write(data)
                     await writer.drain()
-                    self.carried += len(data)
         if not connection.is_forgotten:
             writer.close()
 

@@ -19,6 +19,7 @@ from mainstem.installation import Installation
 from mainstem.up import prepare
 from schemas.topics import Topics
 from tests.faults.broker import ListeningKafka
+from tests.faults.disks import SmallDisk
 from tests.faults.installed import Installed
 from tests.faults.load import configured
 from tests.faults.proxy import Network, Proxy, to_port, to_socket
@@ -49,6 +50,7 @@ class Stage(Installed):
         self.home = Path(tempfile.mkdtemp(prefix="mst-faults-"))
         self.config_file = self.home / "mainstem.yaml"
         self.topics = Topics(prefix="mainstem", partitions=PARTITIONS, replication_factor=1)
+        self.disks = {"kafka": SmallDisk(self.home / "kafka", 200), "postgres": SmallDisk(self.home / "postgres", 400)}
         self.postgres = EmbeddedPostgres(self.home)
         commands = {
             **{f"processor-{n}": ("processor", "run", "--instance", str(n)) for n in range(workers)},
@@ -93,6 +95,8 @@ class Stage(Installed):
         self._network.close()
         self.kafka.stop()
         self.postgres.stop()
+        for disk in self.disks.values():
+            disk.close()
 
     def remove(self) -> None:
         shutil.rmtree(self.home)

@@ -1,7 +1,6 @@
-"""Workers that join and leave, and workers whose clocks or disks are wrong."""
+"""Workers that join and leave, and workers whose clocks are wrong."""
 
 import random
-import resource
 import signal
 import time
 from dataclasses import dataclass
@@ -68,32 +67,9 @@ class WrongClock(Fault):
         ended = len(role.endings)
         role.end(signal.SIGTERM)
         role.start()
+        stage.eventually(lambda: role.is_ready() or len(role.endings) > ended, BACK_SECONDS)
         time.sleep(self.seconds)
         role.environment = right
         role.end(signal.SIGTERM)
         role.start()
         return f"{role.name} was {self.away} s away, and ended {len(role.endings) - ended} times of it"
-
-
-@dataclass(frozen=True)
-class DiskFull(Fault):
-    """Nothing more can be written to a worker's files."""
-
-    name: ClassVar[str] = "worker-disk-full"
-    role: str
-
-    @property
-    def target(self) -> str:
-        return self.role
-
-    @classmethod
-    def draw(cls, rng: random.Random) -> Self:
-        return cls(rng.choice(WORKERS))
-
-    def strike(self, stage: Stage) -> str:
-        role = stage.role(self.role)
-        pid = role.pid
-        assert pid is not None, f"{role.name} does not run"
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (16_384, resource.RLIM_INFINITY))
-        stage.eventually(lambda: role.pid not in (None, pid), BACK_SECONDS)
-        return f"{role.name} {pid} could write no more: {role.endings[-1]}"
