@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import structlog
@@ -34,18 +35,29 @@ def main() -> int:
         return 0
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    wrong = rounds = 0
+    outcomes: list[Outcome] = []
     try:
         for seed in _seeds(options):
             begin = time.monotonic()
-            outcome = play(draw_plan(seed, options.only))
-            rounds += 1
-            wrong += bool(outcome.wrong)
-            _tell(outcome, time.monotonic() - begin, options)
+            outcomes.append(play(draw_plan(seed, options.only)))
+            _tell(outcomes[-1], time.monotonic() - begin, options)
     except KeyboardInterrupt:
         print("ended before its time", file=sys.stderr)
-    print(f"{rounds - wrong} of {rounds} rounds without a difference", file=sys.stderr)
-    return 1 if wrong else 0
+    return _sum_up(outcomes)
+
+
+def _sum_up(outcomes: list[Outcome]) -> int:
+    """Tell what all rounds came to; return the exit code."""
+    struck = Counter(step.fault.name for outcome in outcomes for step in outcome.plan.steps)
+    figures = sum((outcome.figures for outcome in outcomes), Counter[str]())
+    wrong = [outcome.plan.seed for outcome in outcomes if outcome.wrong]
+    print(f"{len(outcomes) - len(wrong)} of {len(outcomes)} rounds without a difference", file=sys.stderr)
+    print("struck:", ", ".join(f"{name} {count}" for name, count in struck.most_common()), file=sys.stderr)
+    counted = ("published", "entity writes", "events", "dead letters", "forwarded", "repeated events")
+    print(", ".join(f"{name} {figures[name]}" for name in counted), file=sys.stderr)
+    if wrong:
+        print("seeds with a difference:", *wrong, file=sys.stderr)
+    return 1 if wrong or not outcomes else 0
 
 
 def _seeds(options: argparse.Namespace) -> Iterator[int]:
