@@ -8,9 +8,8 @@ import pytest
 from schemas.changes import Origin, read_change
 from schemas.codec import decode_change
 from schemas.errors import Skippable
-from tests.faults.catalogue.network import Cut
+from tests.faults.catalogue.network import Cut, Resets
 from tests.faults.catalogue.points import Point
-from tests.faults.catalogue.processes import Kill
 from tests.faults.load import draw
 from tests.faults.plan import CATALOGUE, Plan, Step, draw_plan
 from tests.faults.poison import KINDS
@@ -24,7 +23,7 @@ def test_a_worker_that_dies_between_two_writes_and_a_sink_that_is_cut_off_change
     faults = (
         Point("processor-0", "state.before", nth=3, stands_still=False, was_killed=True),
         Cut("postgres", "both", 3.0, is_lost=True),
-        Kill("sink-incidents"),
+        Resets("sink-incidents", 2),
     )
     plan = Plan(seed=1, workers=1, rate=120, steps=tuple(Step(rest=1.0, fault=fault) for fault in faults))
 
