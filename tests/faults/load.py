@@ -7,7 +7,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from confluent_kafka import KafkaError
+
+from schemas.topics import FORWARDED_FROM
 from tests import oracle
+from tests.faults.installed import Installed
 from tests.faults.poison import draw_poison
 from tests.integration.kill.changes import CONNECTORS, POLICY, Drawn
 from tests.integration.kill.kafka_io import Published, Publisher
@@ -91,6 +95,30 @@ def _now_ms() -> int:
 def last_deadline(published: list[Published]) -> float:
     """Return the epoch seconds after which nothing of *published* ends for an hour."""
     return max((one.timestamp / 1000 + max(LIVES) for one in published), default=0.0)
+
+
+class DoubtfulPublisher(Publisher):
+    """A publisher whose broker may fail: what was not acknowledged counts if it lies in the topic all the same."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.doubtful: list[Drawn] = []
+
+    def not_acknowledged(self, drawn: Drawn, error: KafkaError) -> None:
+        del error
+        self.doubtful.append(drawn)
+
+    def find_doubtful(self, installed: Installed) -> None:
+        """Add what is in the topics to what was published. Call when nothing is under way any more."""
+        wanted = {(each.connector, each.key, each.value): each for each in self.doubtful}
+        known = {each.origin(installed.topics) for each in self.published}
+        for connector in {each.connector for each in self.doubtful}:
+            for message in installed.read(installed.topics.changes(connector)):
+                found = wanted.get((connector, message.key(), message.value()))
+                origin = f"{message.topic()}/{message.partition()}/{message.offset()}"
+                if found and origin not in known and FORWARDED_FROM not in dict(message.headers() or ()):
+                    place = (message.partition(), message.offset(), message.timestamp()[1])
+                    self.published.append(Published(found, *place))
 
 
 class Load(threading.Thread):

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from tests.faults import checks
 from tests.faults.ledger import Ledger
-from tests.faults.load import Load, draw, last_deadline
+from tests.faults.load import DoubtfulPublisher, Load, draw, last_deadline
 from tests.faults.plan import Plan
 from tests.faults.stage import Stage
 from tests.integration.kill.changes import CONNECTORS
-from tests.integration.kill.kafka_io import Publisher
 
 QUIET_SECONDS = 120.0
 
@@ -55,12 +54,13 @@ def play(plan: Plan) -> Outcome:
 
 
 def _harass(stage: Stage, plan: Plan, outcome: Outcome) -> None:
-    publisher = Publisher(stage.facts["kafka"], stage.topics, draw(random.Random(f"load {plan.seed}")))
+    publisher = DoubtfulPublisher(stage.facts["kafka"], stage.topics, draw(random.Random(f"load {plan.seed}")))
     load = Load(publisher, plan.rate)
     load.start()
     outcome.struck = _strike_all(stage, plan)
     time.sleep(1.0)
     load.finish()
+    publisher.find_doubtful(stage)
     begin = time.monotonic()
     _wait_until_quiet(stage)
     outcome.figures["quiet after s"] = round(time.monotonic() - begin)
@@ -70,6 +70,7 @@ def _harass(stage: Stage, plan: Plan, outcome: Outcome) -> None:
     outcome.wrong += [*ledger.wrong(), *checks.all_of(stage)]
     outcome.figures.update(ledger.topics.figures)
     outcome.figures["published"] = len(publisher.published)
+    outcome.figures["not acknowledged"] = len(publisher.doubtful)
 
 
 def _strike_all(stage: Stage, plan: Plan) -> list[str]:

@@ -81,9 +81,15 @@ class Publisher:
         assert not self._right.flush(60)
         assert not self._wrong.flush(60)
 
+    def not_acknowledged(self, drawn: Drawn, error: KafkaError) -> None:
+        """Nobody knows whether *drawn* was written."""
+        raise AssertionError(error, drawn)
+
     def _produce(self, drawn: Drawn) -> None:
         def acknowledged(error, message):
-            assert error is None, error
+            if error is not None:
+                self.not_acknowledged(drawn, error)
+                return
             where = (message.partition(), message.offset(), message.timestamp()[1])
             self.published.append(Published(drawn, *where))
 
