@@ -7,7 +7,7 @@ UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin/
 ARGS ?=
 
-.PHONY: demo test check bench generated sync
+.PHONY: demo test check bench faults generated sync
 
 demo: sync
 	$(RUN)mainstem demo $(ARGS)
@@ -29,6 +29,9 @@ bench: sync
 generated: sync
 	$(RUN)python -m deploy.grafana.overview
 	$(RUN)python -m docs.metrics
+
+faults: sync
+	$(RUN)python -m tests.faults $(ARGS)
 
 # The environment is as the lock says before anything runs; when it is, this takes a fraction of a second.
 sync: $(UV)

@@ -8,7 +8,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from schemas.errors import Fatal, MainstemError, Retriable, Skippable, TopicMismatchError, UnavailableError
-from schemas.topics import MAX_MESSAGE_BYTES
+from schemas.topics import MAX_ENTITY_BYTES, MAX_MESSAGE_BYTES
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +70,11 @@ _MISSING: Final = frozenset(
 )
 
 
-def classified(error: KafkaError) -> MainstemError | KafkaException:
-    """Return what to raise for *error*; the KafkaException itself where nothing is known about it."""
+def classified(error: KafkaError, *, size: int = MAX_MESSAGE_BYTES) -> MainstemError | KafkaException:
+    """Return what to raise for *error*; the KafkaException itself where nothing is known about it.
+
+    *size*: bytes of key and value of the record that was refused, where that is known.
+    """
     if error.fatal() or error.code() in _REFUSALS:
         return UnavailableError(f"Kafka refuses this sink: {error.str()}")
     if error.code() in _MISSING:
@@ -79,6 +82,9 @@ def classified(error: KafkaError) -> MainstemError | KafkaException:
     if error.code() in _PASSING or error.retriable():
         return Retriable(f"Kafka: {error.str()}")
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        if size < MAX_ENTITY_BYTES:
+            # The topic is to blame and not the record, which would be lost to its readers.
+            return TopicMismatchError(f"a record of {size} bytes is refused as too large; run `mainstem topics check`")
         return Skippable(f"the record that would be written has more than {MAX_MESSAGE_BYTES} bytes")
     return KafkaException(error)
 

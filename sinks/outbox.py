@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from schemas.errors import Retriable
+from schemas.errors import MainstemError, Retriable
 from sinks import kafka
 
 
@@ -44,24 +44,24 @@ class Outbox:
         if self._producer is None:
             self._producer = kafka.producer(self._client)
         producer = self._producer
-        faults: list[KafkaError] = []
+        faults: list[MainstemError | KafkaException] = []
 
-        def answered(error: KafkaError | None, _: Message) -> None:
+        def answered(error: KafkaError | None, message: Message) -> None:
             if error is not None:
-                faults.append(error)
+                faults.append(kafka.classified(error, size=len(message.key() or b"") + len(message.value() or b"")))
 
         try:
             for record in records:
                 headers = list(record.headers)
                 producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=answered)
         except KafkaException as error:
-            faults.append(error.args[0])
+            faults.append(kafka.classified(error.args[0]))
         except BufferError as error:
             raise Retriable("the producer's queue is full") from error
         finally:
             unanswered = producer.flush(kafka.DELIVERY_SECONDS + kafka.ANSWER_SECONDS)
         if faults:
-            raise kafka.classified(faults[0])
+            raise faults[0]
         if unanswered:
             raise Retriable(f"Kafka has not answered for {unanswered} records")
 

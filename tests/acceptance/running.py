@@ -16,14 +16,13 @@ from typing import Any
 
 import httpx2
 import psutil
-import psycopg
 import yaml
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
-from psycopg.rows import dict_row
 
 from schemas.topics import Topics
-from tests.integration.kill.kafka_io import Sent, produce_and_wait, read_all, remaining
+from tests.faults.installed import Installed
+from tests.integration.kill.kafka_io import Sent, produce_and_wait, remaining
 
 READY_SECONDS = 150.0
 STOP_SECONDS = 20.0
@@ -55,7 +54,7 @@ def write_config(path: Path, config: Mapping[str, Any]) -> Path:
     return path
 
 
-class Up:
+class Up(Installed):
     """One installation in a short directory of its own, embedding what *config* does not name."""
 
     def __init__(self, config: Mapping[str, Any], *, environment: Mapping[str, str] | None = None) -> None:
@@ -165,16 +164,6 @@ class Up:
             return produce_and_wait(producer, self.topics.changes(connector), data, key, **options)
 
         return send
-
-    def read(self, topic: str) -> list[Any]:
-        return list(read_all(self.facts["kafka"], topic, self.topics.partitions))
-
-    def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
-        with psycopg.connect(self.facts["postgres"], row_factory=dict_row) as connection:
-            return connection.execute(query, parameters).fetchall()
-
-    def entities(self) -> dict[str, dict[str, Any]]:
-        return {row["entity_ref"]: row for row in self.rows("SELECT * FROM entities")}
 
     def entity(self, ref: str, *, gone: bool = False, seconds: float = 60) -> dict[str, Any]:
         """Wait until the entity is there (or *gone*) and return its row."""

@@ -5,14 +5,15 @@ MAINSTEM_TEST_SEED replays a seed; the moments depend on the machine as well.
 
 import os
 import random
-import threading
 import time
 
 import psutil
 import pytest
 
-from tests.acceptance.faults import Ledger, configured, draw, lags
 from tests.acceptance.running import Up, eventually
+from tests.faults.ledger import Ledger
+from tests.faults.load import Load, configured, draw, last_deadline
+from tests.integration.kill.changes import CONNECTORS
 from tests.integration.kill.kafka_io import Publisher
 
 RATE = 120.0
@@ -25,31 +26,6 @@ CHILDREN = {
     "kafka": ("kafka.Kafka",),
     "postgres": ("/bin/postgres",),
 }
-
-
-class Load(threading.Thread):
-    """Publishes until told to stop; fails where something was not acknowledged."""
-
-    def __init__(self, publisher: Publisher) -> None:
-        super().__init__(daemon=True)
-        self._publisher = publisher
-        self._enough = threading.Event()
-        self._fault: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            while not self._enough.is_set():
-                # A publish flushes, and waits for a broker that is away.
-                self._publisher.publish(int(RATE), RATE)
-        except BaseException as error:  # noqa: BLE001 - raised again in the test's thread
-            self._fault = error
-
-    def finish(self) -> None:
-        self._enough.set()
-        self.join(120)
-        assert not self.is_alive(), "Kafka did not acknowledge what was published"
-        if self._fault is not None:
-            raise self._fault
 
 
 @pytest.fixture
@@ -71,7 +47,7 @@ def test_nothing_is_missing_repeated_or_reverted_after_kill_9_of_each_child_and_
     rng = random.Random(seed)
     addresses = _addresses(up.start())
     publisher = Publisher(up.facts["kafka"], up.topics, draw(random.Random(seed)))
-    load = Load(publisher)
+    load = Load(publisher, RATE)
     load.start()
     for name in rng.sample(sorted(CHILDREN), len(CHILDREN)):
         time.sleep(rng.uniform(0.3, 3))  # the random moment
@@ -81,6 +57,7 @@ def test_nothing_is_missing_repeated_or_reverted_after_kill_9_of_each_child_and_
     time.sleep(rng.uniform(0, 2))
     assert _addresses(up.start()) == addresses
     load.finish()
+    time.sleep(max(0.0, last_deadline(publisher.published) + 2.5 - time.time()))
     _wait_until_quiet(up)
     ledger = Ledger(up, publisher.published, time.time_ns() // 1_000_000)
     wrong = ledger.wrong()
@@ -111,7 +88,7 @@ def _wait_until_quiet(up: Up) -> None:
     seen = {}
 
     def is_quiet() -> bool:
-        seen.update(lags(up))
+        seen.update(up.lags(CONNECTORS))
         return not any(seen.values())
 
     eventually(is_quiet, 120, lambda: f"{seen}\n{up.tail()}")

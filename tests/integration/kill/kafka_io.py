@@ -61,7 +61,8 @@ class Publisher:
     """Publishes at a rate; knows what was acknowledged. Misplaced changes go through librdkafka's own partitioner."""
 
     def __init__(self, bootstrap: str, topics: Topics, drawn: Iterator[Drawn]) -> None:
-        settings = {"bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "log_level": 0}
+        settings = {"bootstrap.servers": bootstrap, "linger.ms": 5, "enable.idempotence": True, "log_level": 0,
+                    "message.max.bytes": 2_000_000}  # fmt: skip
         self._right = Producer({**settings, "partitioner": "murmur2_random"})
         self._wrong = Producer(settings)
         self._topics = topics
@@ -76,12 +77,19 @@ class Publisher:
                 self._right.poll(0)
                 self._wrong.poll(0)
                 time.sleep(max(0.0, number / rate - (time.monotonic() - begin)))
+        time.sleep(max(0.0, count / rate - (time.monotonic() - begin)))
         assert not self._right.flush(60)
         assert not self._wrong.flush(60)
 
+    def not_acknowledged(self, drawn: Drawn, error: KafkaError) -> None:
+        """Nobody knows whether *drawn* was written."""
+        raise AssertionError(error, drawn)
+
     def _produce(self, drawn: Drawn) -> None:
         def acknowledged(error, message):
-            assert error is None, error
+            if error is not None:
+                self.not_acknowledged(drawn, error)
+                return
             where = (message.partition(), message.offset(), message.timestamp()[1])
             self.published.append(Published(drawn, *where))
 

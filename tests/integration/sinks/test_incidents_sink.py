@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import orjson
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from prometheus_client import CollectorRegistry
 
 from schemas.errors import Retriable, Skippable, TopicMismatchError
@@ -177,6 +178,19 @@ def test_what_was_in_flight_at_a_rebalance_is_left_to_its_new_owner(stage, event
     eventually(lambda: set(away.kept + there.kept) == set(keys))
     assert first.stop() is None
     assert sorted(away.kept + there.kept) == sorted(keys)
+
+
+def test_a_topic_that_takes_too_little_ends_the_sink_and_no_event_is_set_aside(stage, entity):
+    topic = stage.topics.service_updated
+    entry = ConfigEntry("max.message.bytes", "120", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    for answer in stage.admin.incremental_alter_configs([resource]).values():
+        answer.result(20)
+    stage.upsert(entity(PAY, 1))
+    running = stage.start(IncidentsSink(stage.settings("incidents")))
+    assert isinstance(running.ended(), TopicMismatchError)
+    stage.running.remove(running)
+    assert (stage.ends(stage.topics.dead_letters), committed(stage, "incidents")) == (0, 0)
 
 
 def test_a_topic_that_is_missing_ends_the_sink_with_what_to_do(kafka):

@@ -1,105 +1,22 @@
-"""What the fault test publishes, and what must be true when it is over."""
+"""After the faults: all that was acknowledged, merged by the oracle, against what topics and tables hold."""
 
 import json
-import random
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
-
-from schemas.codec import decode_entity
+from schemas.codec import decode_entity, records_version
+from schemas.topics import RESERVED_PREFIX
 from tests import oracle
-from tests.acceptance.running import Up
-from tests.integration.kill.changes import CONNECTORS, POLICY, Drawn
+from tests.faults.installed import Installed
 from tests.integration.kill.checks import WORLD, Checks
-from tests.integration.kill.kafka_io import Published, remaining
+from tests.integration.kill.kafka_io import Published
 
-KEYS = 300
-KINDS = ("Component", "API", "Group", "Resource")
 EVENT_KINDS = ("component", "api", "system", "resource")
-INCIDENTS_GROUP = "mainstem-sink-incidents"
-
-
-def configured() -> list[dict[str, Any]]:
-    """Return the connectors of the configuration: those of the kill test, so that its oracle counts here too."""
-    return [
-        {
-            "connector_id": name,
-            "type": "external",
-            "priority": policy.priority,
-            "asserts_existence": policy.asserts_existence,
-            **({} if policy.ttl == oracle.FOREVER else {"ttl": int(policy.ttl)}),
-        }
-        for name, policy in POLICY.connectors.items()
-    ]
-
-
-def draw(rng: random.Random) -> Iterator[Drawn]:
-    """Yield changes without end, with rising versions; a few are misplaced, a few are no changes."""
-    version = 0
-    while True:
-        version += 1
-        connector = rng.choice(CONNECTORS)
-        entity = rng.randrange(KEYS)
-        kind = KINDS[entity % len(KINDS)]
-        ref = f"{kind.lower()}:default/e-{entity}"
-        way = rng.choices(("right", "crc32", "wrong-key", "poison"), (94, 3, 2, 1))[0]
-        if way == "poison":
-            yield Drawn(connector, "", b"poison", b"{no change %d" % version, (), way)
-            continue
-        key = b"misplaced" if way == "wrong-key" else ref.encode()
-        value = json.dumps(_document(rng, connector, kind, ref, version)).encode()
-        yield Drawn(connector, ref, key, value, (), way)
-
-
-def _document(rng, connector, kind, ref, version):
-    if rng.random() < 0.2:
-        return {"op": "delete", "entityRef": ref, "version": version}
-    name = ref.partition("/")[2]
-    metadata = {
-        "name": name,
-        "annotations": {f"acme.com/{connector}": str(version), "acme.com/shared": connector},
-        "tags": rng.sample(("java", "go", "python", "edge"), rng.randrange(4)),
-        "links": [{"url": f"https://{rng.randrange(5)}.example", "title": connector}],
-    }
-    spec = {"type": rng.choice(("service", "library")), "owner": rng.choice((f"team-{rng.randrange(20)}", None))}
-    if kind == "Group":
-        spec["children"] = []
-    entity = {"apiVersion": "backstage.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
-    return {"entity": entity, "service": {"tier": rng.choice(("tier1", "tier2", None))}, "version": version}
-
-
-# -- quiet
-
-
-def lags(up: Up) -> dict[str, int]:
-    """Return what each role has still to do: processor, sink of Postgres, sink of events."""
-    kafka = up.facts["kafka"]
-    stored = {
-        (row["topic"], row["partition"]): row["next_offset"]
-        for row in up.rows("SELECT * FROM sink_offsets WHERE sink = 'postgres'")
-    }
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": INCIDENTS_GROUP, "enable.auto.commit": False})
-    try:
-        ends = {
-            (topic, at): consumer.get_watermark_offsets(TopicPartition(topic, at), timeout=20)[1]
-            for topic in (up.topics.entities, up.topics.changelog)
-            for at in range(up.topics.partitions)
-        }
-        wanted = [TopicPartition(up.topics.entities, at) for at in range(up.topics.partitions)]
-        sent = {(each.topic, each.partition): max(0, each.offset) for each in consumer.committed(wanted, timeout=20)}
-    finally:
-        consumer.close()
-    return {
-        "processor": remaining(kafka, up.topics, CONNECTORS),
-        "postgres": sum(end - stored.get(place, 0) for place, end in ends.items()),
-        "incidents": sum(ends[place] - offset for place, offset in sent.items()),
-    }
-
-
-# -- checks
+_RECORDS = """
+SELECT entity_ref, data_source, metadata, spec, service, content_hash, deleted, generation, source_version, last_touched
+FROM entity_records
+"""
 
 
 class Ledger:
@@ -108,10 +25,10 @@ class Ledger:
     Every method but the first returns sentences about what is wrong.
     """
 
-    def __init__(self, up: Up, published: list[Published], now: int) -> None:
-        self._up = up
+    def __init__(self, installed: Installed, published: list[Published], now: int) -> None:
+        self._installed = installed
         self._now = now
-        self.topics = Checks(up.facts["kafka"], up.topics, published, now)
+        self.topics = Checks(installed.facts["kafka"], installed.topics, published, now)
         said = [
             oracle.Said(each.drawn.connector, each.timestamp, json.loads(each.drawn.value))
             for each in published
@@ -121,23 +38,37 @@ class Ledger:
         self._merged = {
             key: oracle.merged_entity(list(records.values()), WORLD, now) for key, records in self._counting.items()
         }
-        self._last = {message.key().decode(): message for message in up.read(up.topics.entities)}
+        written = installed.read(installed.topics.entities)
+        self._last = {message.key().decode(): message for message in written}
+        # A worker that follows one that was killed may end an entity that nobody had published.
+        self._existed = {message.key().decode() for message in written if message.value() is not None}
 
     def wrong(self) -> list[str]:
         return [*self.topics.all(), *self.versions(), *self.entities(), *self.records(), *self.events()]
 
     def versions(self) -> list[str]:
+        """No version falls, in the changelog either: compaction keeps the last record of a key, not the highest."""
         fallen = self.topics.figures["version regressions"]
-        return [f"entities topic: a version did not rise, {fallen} times"] if fallen else []
+        wrong = [f"entities topic: a version did not rise, {fallen} times"] if fallen else []
+        highest: dict[bytes, int] = {}
+        for message in self._installed.read(self._installed.topics.changelog):
+            key, value = message.key(), message.value()
+            if key.startswith(RESERVED_PREFIX):
+                continue
+            version = int(dict(message.headers())["version"]) if value is None else records_version(value)
+            if version < highest.get(key, 0):
+                wrong.append(f"changelog: {key.decode()} fell from version {highest[key]} to {version}")
+            highest[key] = max(version, highest.get(key, 0))
+        return wrong
 
     def entities(self) -> list[str]:
         """The table holds what the topic's last value of each key says, and that is what the oracle says."""
-        rows = self._up.entities()
+        rows = self._installed.entities()
         wrong = [f"table entities: {ref} was never said" for ref in rows.keys() - self._merged.keys()]
         for ref, merged in self._merged.items():
             row, message = rows.pop(ref, None), self._last.get(ref)
             if row is None:
-                if merged is not None or message is not None:
+                if merged is not None or ref in self._existed:
                     wrong.append(f"table entities: {ref} is missing")
                 continue
             found = None if row["deleted_at"] else _content_of(row)
@@ -160,7 +91,7 @@ class Ledger:
                 row["metadata"], row["spec"], row["service"], row["content_hash"], row["deleted"],
                 row["generation"], row["source_version"], row["last_touched"],
             )
-            for row in self._up.rows("SELECT * FROM entity_records")
+            for row in self._installed.rows(_RECORDS)
         }  # fmt: skip
         expected = {
             (key, connector): _record_row(record)
@@ -177,7 +108,7 @@ class Ledger:
         """Repeats aside, a key's events rise in version, and tell each content of the entities topic, in order."""
         wrong, told = [], dict[str, list[tuple[int, Any]]]()
         data_of: dict[str, bytes] = {}
-        for message in self._up.read(self._up.topics.service_updated):
+        for message in self._installed.read(self._installed.topics.service_updated):
             identity = dict(message.headers())["ce_id"].decode()
             if identity in data_of:
                 self.topics.figures["repeated events"] += 1
@@ -204,7 +135,7 @@ class Ledger:
     def _history(self) -> dict[str, list[Any]]:
         """Return the contents that each key had, by the entities topic, of the kinds that events are sent for."""
         contents: dict[str, list[Any]] = {}
-        for message in self._up.read(self._up.topics.entities):
+        for message in self._installed.read(self._installed.topics.entities):
             ref = message.key().decode()
             if ref.partition(":")[0] in EVENT_KINDS:
                 content = None if message.value() is None else _content_hash(message)
