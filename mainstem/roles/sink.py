@@ -22,6 +22,7 @@ def run(installation: Installation, name: str, options: RoleOptions) -> None:
         topics=topics,
         client=installation.client,
         dsn=_database(installation) if name == "postgres" else "",
+        keep_vanished=installation.config.postgres.keep_vanished,
         options=configured.options if configured is not None else {},
     )
     sink = create(settings)
