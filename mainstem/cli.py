@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from mainstem import log
-from mainstem.commands import database, demo, entities, explain, publish, roles, topics, up
+from mainstem.commands import database, demo, entities, explain, publish, rebuild, roles, topics, up
 from mainstem.commands.options import CONTEXT, configuration_check
 from schemas.errors import MainstemError
 
@@ -26,6 +26,7 @@ app.command("publish")(publish.publish)
 app.add_typer(roles.processor, name="processor")
 app.add_typer(roles.connectors, name="connectors")
 app.add_typer(roles.sinks, name="sinks")
+roles.sinks.command("rebuild")(rebuild.rebuild)
 app.add_typer(roles.api, name="api")
 app.add_typer(topics.app, name="topics")
 app.add_typer(database.app, name="db")
