@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from mainstem import log
-from mainstem.commands import database, demo, entities, explain, publish, rebuild, roles, topics, up
+from mainstem.commands import database, demo, entities, explain, publish, rebuild, roles, topics, up, verify
 from mainstem.commands.options import CONTEXT, configuration_check
 from schemas.errors import MainstemError
 
@@ -23,6 +23,7 @@ app: Final = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("publish")(publish.publish)
+app.command("verify")(verify.verify)
 app.add_typer(roles.processor, name="processor")
 app.add_typer(roles.connectors, name="connectors")
 app.add_typer(roles.sinks, name="sinks")
