@@ -32,6 +32,9 @@ def client_settings(kafka: KafkaConfig, bootstrap_servers: str) -> dict[str, str
     }
 
 
+_OCCUPIED: Final = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP)
+
+
 class Cluster:
     """Questions to the cluster and its topics. Every method raises UnavailableError when nobody answers."""
 
@@ -119,11 +122,12 @@ class Cluster:
         wanted = [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]
         asked = [ConsumerGroupTopicPartitions(group, wanted)]
         answer = self._admin.alter_consumer_group_offsets(asked, request_timeout=ANSWER_SECONDS)[group]
-        faults = [each.error for each in self._told(answer).topic_partitions if each.error]
+        told = self._told(answer, absent=KafkaError.NON_EMPTY_GROUP)
+        faults = [] if told is None else [each.error for each in told.topic_partitions if each.error]
+        if told is None or any(each.code() in _OCCUPIED for each in faults):
+            return False
         if not faults:
             return True
-        if faults[0].code() in (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP):
-            return False
         raise self._unavailable(faults[0])
 
     def _metadata(self) -> Any:

@@ -1,6 +1,6 @@
 """`mainstem verify`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import orjson
 import typer
@@ -12,10 +12,11 @@ from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, o
 from mainstem.commands.progress import RecordsBar
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.verification.sides import Difference
-from mainstem.verification.verification import Report
-from streams.policy import Policy
 
-SHOWN = 50
+if TYPE_CHECKING:
+    from mainstem.verification.verification import Report
+
+SHOWN: Final = 50
 
 
 def verify(
@@ -40,15 +41,16 @@ def verify(
         raise typer.Exit(1)
 
 
-def _verified(installation: Installation) -> Report:
-    from mainstem.roles.sink import settings_of  # noqa: PLC0415 - not every command needs the sinks
+def _verified(installation: Installation) -> "Report":
+    from mainstem.policies import policy_of  # noqa: PLC0415 - not every command needs the engine and the sinks
+    from mainstem.roles.sink import settings_of  # noqa: PLC0415
     from mainstem.verification.tables import Tables  # noqa: PLC0415
     from mainstem.verification.topics import Reader  # noqa: PLC0415
     from mainstem.verification.verification import Verification  # noqa: PLC0415
 
     settings = settings_of(installation, "postgres")
     tables = Tables(settings.dsn, settings.name)
-    reader = Reader(dict(settings.client), settings.topics, _policy(installation))
+    reader = Reader(dict(settings.client), settings.topics, policy_of(installation.config))
     try:
         with RecordsBar("verifying") as bar:
             return Verification(reader, tables, settings.topics.partitions).run(bar.show)
@@ -57,14 +59,7 @@ def _verified(installation: Installation) -> Report:
         tables.close()
 
 
-def _policy(installation: Installation) -> Policy:
-    """Return the policy to merge under. The outages of connectors belong in here."""
-    from mainstem.policies import policy_of  # noqa: PLC0415
-
-    return policy_of(installation.config)
-
-
-def _document(report: Report, limit: int) -> dict[str, object]:
+def _document(report: "Report", limit: int) -> dict[str, object]:
     return {
         "entities": report.entities,
         "count": len(report.differences),
@@ -83,7 +78,7 @@ def _shown(each: Difference) -> dict[str, object]:
     }
 
 
-def _print(report: Report, limit: int) -> None:
+def _print(report: "Report", limit: int) -> None:
     if report.differences:
         table = Table("entity", "side", "difference", box=box.SIMPLE)
         for each in report.differences[:limit]:

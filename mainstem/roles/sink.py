@@ -40,7 +40,11 @@ def settings_of(installation: Installation, name: str) -> SinkSettings:
 def require_topics(installation: Installation, sink: Sink) -> None:
     """Raise TopicMismatchError unless *sink* can trust the topics that it uses."""
     topics = installation.topics
-    used = {*sink.topics, topics.dead_letters, *((topics.service_updated,) if sink.settings.name == "incidents" else ())}
+    used = {
+        *sink.topics,
+        topics.dead_letters,
+        *((topics.service_updated,) if sink.settings.name == "incidents" else ()),
+    }
     installation.cluster.require(each for each in topics.definitions(()) if each.name in used)
 
 

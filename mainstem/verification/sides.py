@@ -59,11 +59,11 @@ def differences(tenant: str, ref: str, wanted: Wanted, found: Found) -> Iterator
         yield Difference(tenant, ref, side, sentence, details)
 
 
-_Told = tuple[Side, str, Mapping[str, Any]]
+_Telling = tuple[Side, str, Mapping[str, Any]]
 
 
-def _topic(wanted: Wanted) -> Iterator[_Told]:
-    details = {"merged": wanted.merged, "published": wanted.published, "version": wanted.version}
+def _topic(wanted: Wanted) -> Iterator[_Telling]:
+    details = {"merged": _told(wanted.merged), "published": _told(wanted.published), "version": wanted.version}
     if wanted.merged is None and wanted.published is not None:
         yield "topic", "the topic holds the entity, and no held record vouches for it", details
     elif wanted.published is None and wanted.merged is not None:
@@ -77,8 +77,8 @@ def _topic(wanted: Wanted) -> Iterator[_Told]:
             )
 
 
-def _entities(wanted: Wanted, found: Found) -> Iterator[_Told]:
-    details = {"published": wanted.published, "row": found.view}
+def _entities(wanted: Wanted, found: Found) -> Iterator[_Telling]:
+    details = {"published": _told(wanted.published), "row": _told(found.view)}
     versions = {"expected_version": wanted.version, "found_version": found.version}
     if wanted.published is None and found.view is not None:
         yield "entities", "there is a row, and the topic does not hold the entity", {**details, **versions}
@@ -92,7 +92,7 @@ def _entities(wanted: Wanted, found: Found) -> Iterator[_Told]:
             yield "entities", f"{what} is not what the topic holds", {**versions, "expected": one, "found": other}
 
 
-def _records(wanted: Wanted, found: Found) -> Iterator[_Told]:
+def _records(wanted: Wanted, found: Found) -> Iterator[_Telling]:
     for connector in sorted(wanted.records.keys() | found.records.keys()):
         one, other = wanted.records.get(connector), found.records.get(connector)
         details = {"connector": connector, "expected": one, "found": other}
@@ -109,3 +109,7 @@ def _unequal(one: View, other: View) -> Iterator[tuple[str, str, str]]:
         yield _CONTENT, one.content, other.content
     if one.origin != other.origin:
         yield _ORIGIN, one.origin, other.origin
+
+
+def _told(view: View | None) -> dict[str, str] | None:
+    return None if view is None else view._asdict()

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import orjson
@@ -20,7 +21,9 @@ from sinks.entities import read_key
 from sinks.placement import watermarks
 from sinks.postgres.rows import Row, record_rows
 from streams.merge import merge
+from streams.outages import Outages
 from streams.policy import Policy
+from streams.table import OUTAGES_KEY
 
 _READ_SECONDS: Final = 60.0
 RECORD_JSON: Final = ("metadata", "spec", "service")
@@ -35,7 +38,9 @@ class Reader:
         settings = {**client, "enable.partition.eof": True}
         group = f"{topics.prefix}-verify"
         self._consumer: Consumer = kafka.consumer(settings, group, on_commit=_ignored, on_look=_ignored)
+        self._first: dict[Partition, int] = {}
         self._next: dict[Partition, int] = {}
+        self._outages: dict[int, Outages] = {}
 
     def ends(self, partition: int) -> Positions:
         """Return where both topics end now, that of the entities looked at last: what is held was published before."""
@@ -47,24 +52,39 @@ class Reader:
             except KafkaException as error:
                 raise kafka.classified(error.args[0]) from None
             self._next.setdefault(at, low)
+            self._first[at] = low
             found[at] = high
         return found
 
     def read(self, known: dict[bytes, Wanted], ends: Positions, only: Collection[bytes] | None = None) -> Iterator[int]:
         """Bring *known* up to *ends*, or the keys of *only*. Yield how many offsets were read, now and then."""
         for at, end in ends.items():
-            is_held = at[0] == self._topics.changelog
-            for message in self._messages(at, end):
-                key: bytes = message.key() or b""
-                if not key.startswith(RESERVED_PREFIX) and (only is None or key in only):
-                    # What cannot be read is a dead letter of the sinks: nobody carried it on.
-                    with suppress(Skippable, ValueError, KeyError, TypeError):
-                        read_key(key)
-                        (self._hold if is_held else self._publish)(known.setdefault(key, Wanted()), key, message)
-                before, self._next[at] = self._next[at], message.offset() + 1
-                yield self._next[at] - before
-            yield max(0, end - self._next[at])
-            self._next[at] = max(end, self._next[at])
+            outages = self._outages.get(at[1])
+            yield from self._pass(known, at, end, only)
+            if self._outages.get(at[1]) != outages:
+                # What stood before them was merged without knowing of them.
+                self._next[at] = self._first[at]
+                for wanted in known.values():
+                    wanted.state = -1
+                for _ in self._pass(known, at, end, only):
+                    yield 0
+
+    def _pass(
+        self, known: dict[bytes, Wanted], at: Partition, end: int, only: Collection[bytes] | None
+    ) -> Iterator[int]:
+        for message in self._messages(at, end):
+            key: bytes = message.key() or b""
+            if key == OUTAGES_KEY and at[0] == self._topics.changelog:
+                self._outages[at[1]] = Outages.decode(message.value())
+            elif not key.startswith(RESERVED_PREFIX) and (only is None or key in only):
+                # What cannot be read is a dead letter of the sinks: nobody carried it on.
+                with suppress(Skippable, ValueError, KeyError, TypeError):
+                    read_key(key)
+                    self._take(known.setdefault(key, Wanted()), message)
+            before, self._next[at] = self._next[at], message.offset() + 1
+            yield self._next[at] - before
+        yield max(0, end - self._next[at])
+        self._next[at] = max(end, self._next[at])
 
     def close(self) -> None:
         self._consumer.close()
@@ -88,27 +108,26 @@ class Reader:
             if message.offset() == end - 1:
                 return
 
-    def _hold(self, wanted: Wanted, key: bytes, message: Message) -> None:
+    def _take(self, wanted: Wanted, message: Message) -> None:
         value: bytes | None = message.value()
-        held = None if value is None else decode_records(value)
-        version = _version(message) if held is None else held.version
-        if version < wanted.state:
+        if message.topic() == self._topics.changelog:
+            held = None if value is None else decode_records(value)
+            version = _version(message) if held is None else held.version
+            if version >= wanted.state:
+                wanted.records = {} if held is None else dict(_record_digests(message.key(), held))
+                wanted.merged = None if held is None else self._merged(held, message.partition())
+                wanted.state = version
             return
-        wanted.state = version
-        wanted.merged = None if held is None else self._merged(held)
-        wanted.records = {} if held is None else dict(_record_digests(key, held))
-
-    def _publish(self, wanted: Wanted, _: bytes, message: Message) -> None:
-        value: bytes | None = message.value()
         entity = None if value is None else decode_entity(value)
         version = _version(message) if entity is None else entity.version
         if version >= wanted.version:
-            wanted.version = version
             wanted.published = None if entity is None else view(entity)
+            wanted.version = version
 
-    def _merged(self, held: Records) -> View | None:
-        """Merge as the processor did last, under the policy of today."""
-        found = merge(held.by_connector.values(), self._policy, now=held.merged_at)
+    def _merged(self, held: Records, partition: int) -> View | None:
+        """Merge as the processor did last, under the policy of today and the outages that it knows of."""
+        outages = self._outages.get(partition, Outages()).intervals
+        found = merge(held.by_connector.values(), replace(self._policy, outages=outages), now=held.merged_at)
         return None if found is None else view(found)
 
 

@@ -14,7 +14,9 @@ from schemas.errors import UnavailableError
 from schemas.records import Record, Records
 from sinks.postgres.sink import PostgresSink
 from streams.merge import merge
+from streams.outages import Outages
 from streams.policy import ConnectorPolicy, Policy
+from streams.table import OUTAGES_KEY
 
 POLICY = Policy(connectors={"git": ConnectorPolicy(priority=5), "cmdb": ConnectorPolicy(priority=1)})
 NOW = 1_700_000_000_000
@@ -185,6 +187,19 @@ def test_another_policy_is_another_merge(verify, projected):
     found = told(verify(other))
     assert {each[1:] for each in found} >= {("topic", "its content is not what the held records merge into")}
     assert (len({name for name, _, _ in found}), projected.fault) == (12, None)
+
+
+def test_outages_that_stand_behind_the_records_are_reckoned_with(stage, verify, projected):
+    mortal = held("e0", 70, "git")
+    dying = replace(mortal, merged_at=NOW + 90_000, by_connector={"git": replace(mortal.by_connector["git"], ttl=60)})
+    stage.upsert(replace(merged(mortal, "e0"), merged_at=NOW + 90_000))
+    stage.hold(ref("e0"), dying)
+    assert {each[:2] for each in told(verify())} == {("e0", "topic")}
+    value = Outages({"git": ((NOW, "outage"), (NOW + 80_000, "recovered"))}).encode(71)
+    for number in range(stage.topics.partitions):
+        stage.producer.produce(stage.topics.changelog, value, OUTAGES_KEY, partition=number)
+    stage.producer.flush(10)
+    assert (told(verify()), projected.fault) == ([], None)
 
 
 def test_what_moves_meanwhile_is_looked_at_again(stage, dsn, verify, projected):
