@@ -1,5 +1,6 @@
 """`mainstem sinks rebuild`."""
 
+import logging
 import sys
 import time
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import orjson
 import typer
 
+from mainstem import log
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
 from mainstem.installation import DEFAULT_DATA_DIR
@@ -30,6 +32,8 @@ def rebuild(
     from mainstem.rebuild import Rebuild  # noqa: PLC0415 - not every command needs the sinks
     from mainstem.roles.sink import require_topics, settings_of  # noqa: PLC0415
 
+    # The bar tells how it goes on; what the sink logs beside that would stand in the middle of it.
+    log.configure(level=logging.WARNING)
     installation = opened(config, data_dir)
     work = Rebuild(settings_of(installation, name), installation.cluster)
     require_topics(installation, work.sink)
