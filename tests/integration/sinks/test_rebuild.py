@@ -178,6 +178,17 @@ def test_a_position_before_the_start_of_the_topic_leads_to_a_rebuild(stage, dsn,
     assert live(dsn) == ({"e0", "e1", "e2", "e3"}, projected)
 
 
+def test_a_rebuild_with_a_gap_is_begun_again_and_sweeps_only_what_is_gone(stage, dsn, projected, eventually):
+    leave_behind(dsn, "ghost")
+    begun = "INSERT INTO sink_rebuilds SELECT sink, topic, partition, now(), -1, now() FROM sink_offsets"
+    rows(dsn, begun)
+    running = stage.start(PostgresSink(stage.settings("postgres", dsn)))
+    eventually(lambda: running.total("mainstem_sink_rebuilds_total") == 4)
+    assert running.stop() is None
+    assert live(dsn) == (projected, projected)
+    assert running.total("mainstem_sink_replayed_total") >= 60
+
+
 def test_a_running_sink_that_could_not_write_for_too_long_ends_and_is_right_again(
     stage, dsn, entity, projected, eventually
 ):
