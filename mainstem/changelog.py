@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from mainstem.cluster import ANSWER_SECONDS, Client
 from schemas.codec import decode_records, records_version
 from schemas.errors import UnavailableError
+from schemas.partitions import partition_of
 from schemas.records import Records
 from schemas.topics import Topics
 
@@ -24,8 +25,6 @@ def held(
     Of several states the highest version counts, as at recovery: a worker that was cut off may have written last.
     *show* is told how many of how many records were read. Raises UnavailableError.
     """
-    from streams.intake import partition_of  # noqa: PLC0415 - brings the engine, which no other command needs
-
     at = TopicPartition(topics.changelog, partition_of(key, topics.partitions))
     # The group is never joined and nothing is committed.
     settings = {**client, "group.id": topics.operator_group, "enable.auto.commit": False}

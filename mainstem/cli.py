@@ -7,7 +7,11 @@ from typing import Final
 import typer
 
 from mainstem import log
+<<<<<<< HEAD
 from mainstem.commands import database, dead_letters, demo, entities, explain, publish, roles, topics, up
+=======
+from mainstem.commands import database, demo, entities, explain, publish, rebuild, roles, topics, up, verify
+>>>>>>> 0ade0f362a1e81514d69bc32523ada8eec49c76d
 from mainstem.commands.options import CONTEXT, configuration_check
 from schemas.errors import MainstemError
 
@@ -23,9 +27,11 @@ app: Final = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("publish")(publish.publish)
+app.command("verify")(verify.verify)
 app.add_typer(roles.processor, name="processor")
 app.add_typer(roles.connectors, name="connectors")
 app.add_typer(roles.sinks, name="sinks")
+roles.sinks.command("rebuild")(rebuild.rebuild)
 app.add_typer(roles.api, name="api")
 app.add_typer(topics.app, name="topics")
 app.add_typer(database.app, name="db")

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from mainstem.configuration.kafka import KafkaConfig
@@ -30,6 +30,9 @@ def client_settings(kafka: KafkaConfig, bootstrap_servers: str) -> dict[str, str
         "log_level": 0,
         **librdkafka_settings(kafka),
     }
+
+
+_OCCUPIED: Final = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP)
 
 
 class Cluster:
@@ -113,6 +116,19 @@ class Cluster:
         answer = self._admin.describe_consumer_groups([group], request_timeout=ANSWER_SECONDS)[group]
         found = self._told(answer, absent=KafkaError.GROUP_ID_NOT_FOUND)
         return set() if found is None else {each.group_instance_id for each in found.members if each.group_instance_id}
+
+    def reset_offsets(self, group: str, offsets: Mapping[tuple[str, int], int]) -> bool:
+        """Set what a consumer group has committed; False, and nothing done, while a member of it is alive."""
+        wanted = [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]
+        asked = [ConsumerGroupTopicPartitions(group, wanted)]
+        answer = self._admin.alter_consumer_group_offsets(asked, request_timeout=ANSWER_SECONDS)[group]
+        told = self._told(answer, absent=KafkaError.NON_EMPTY_GROUP)
+        faults = [] if told is None else [each.error for each in told.topic_partitions if each.error]
+        if told is None or any(each.code() in _OCCUPIED for each in faults):
+            return False
+        if not faults:
+            return True
+        raise self._unavailable(faults[0])
 
     def _metadata(self) -> Any:
         deadline = time.monotonic() + ANSWER_SECONDS

@@ -191,8 +191,9 @@ class SinkMetrics:
             "mainstem_sink_lag", "Records not yet carried on.", ("sink", "topic", "partition"), registry=registry
         )
         self._declare_batches(registry)
-        self.retries.labels(sink)
-        self.progress.labels(sink)
+        self._declare_rebuilds(registry)
+        for each in (self.retries, self.progress, self.rebuilding, self.purged):
+            each.labels(sink)
 
     def _declare_batches(self, registry: CollectorRegistry) -> None:
         self.batch_seconds = Histogram(
@@ -230,6 +231,34 @@ class SinkMetrics:
         self.batch_records.labels(self._sink).observe(len(timestamps))
         if timestamps:
             self.delay_seconds.labels(self._sink).observe(max(0.0, now - timestamps[0] / 1000))
+
+    def _declare_rebuilds(self, registry: CollectorRegistry) -> None:
+        self.rebuilding = Gauge(
+            "mainstem_sink_rebuilding", "Partitions that are being read anew.", ("sink",), registry=registry
+        )
+        self.rebuilds = Counter(
+            "mainstem_sink_rebuilds", "Partitions that were read anew as a whole.", ("sink", "topic"), registry=registry
+        )
+        self.replayed = Counter(
+            "mainstem_sink_replayed",
+            "Records carried on while their partition was read anew.",
+            ("sink", "topic"),
+            registry=registry,
+        )
+        self.swept = Counter(
+            "mainstem_sink_swept",
+            "Entities whose rows were taken away since a rebuild did not see them.",
+            ("sink", "topic"),
+            registry=registry,
+        )
+        self.purged = Counter(
+            "mainstem_sink_purged", "Rows of entities that vanished long ago.", ("sink",), registry=registry
+        )
+
+    def begin_topic(self, sink: str, topic: str) -> None:
+        """Start every series of a topic."""
+        for each in (self.rows, self.dead_letters, self.rebuilds, self.replayed, self.swept):
+            each.labels(sink, topic)
 
 
 class ConnectorMetrics:

@@ -6,8 +6,10 @@ Register the class under the entry-point group `mainstem.sinks`; `mainstem sinks
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, ClassVar
 
+from schemas.errors import ConfigError
 from schemas.topics import Topics
 
 Partition = tuple[str, int]
@@ -45,6 +47,8 @@ class SinkSettings:
     """How to reach Kafka: librdkafka's `bootstrap.servers`, security and the like."""
     dsn: str = ""
     """Mainstem's own database."""
+    keep_vanished: timedelta = timedelta(days=30)
+    """How long rows of vanished entities stay in it."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The sink's own section of `mainstem.yaml`."""
 
@@ -55,6 +59,9 @@ class Sink(ABC):
     The runner owns the rest: the consumer, batches, retries, offsets, dead letters, metrics. It calls every
     method from one thread. Raise ConfigError from `__init__` for options that cannot be used.
     """
+
+    rebuild_means: ClassVar[str] = "every record of its topics is carried on once more, as if it had never been"
+    """What `mainstem sinks rebuild` tells before it asks whether to go on: an end of a sentence."""
 
     def __init__(self, settings: SinkSettings) -> None:
         self.settings = settings
@@ -83,6 +90,46 @@ class Sink(ABC):
         """
         del partitions
         return None
+
+    def request_rebuild(self, partitions: Collection[Partition]) -> None:
+        """Keep in mind, durably, that *partitions* are to be read anew: the next assignment begins with it.
+
+        Asked only of a sink that stores positions, by another process than those that write. From then on
+        :meth:`stored_positions` leaves the partitions out, :meth:`rebuilding` holds them.
+        """
+        del partitions
+        raise ConfigError(f"the sink {self.settings.name} stores positions of its own and offers no rebuild")
+
+    def rewind(self, starts: Positions) -> None:  # noqa: B027 - a hook: without positions of its own a sink has none
+        """Prepare for reading partitions from their very start, where *starts* says.
+
+        Called at an assignment, for partitions that :meth:`stored_positions` left out, and for those whose stored
+        position lies before the start: ends of entities that came in between were missed.
+        """
+
+    def rebuilding(self, partitions: Collection[Partition]) -> Positions:
+        """Return those of *partitions* that are being read anew, and where that began.
+
+        Asked after :meth:`stored_positions` and :meth:`rewind`.
+        """
+        del partitions
+        return {}
+
+    def finish_rebuild(self, partition: Partition) -> int:
+        """Remove what was carried on earlier and was not seen again; return how much that was.
+
+        Called once everything was written that *partition* held, from its start to its end, and never after a
+        fault or a gap. May be repeated.
+        """
+        del partition
+        return 0
+
+    def tend(self) -> int:
+        """Keep house, for a second at most: called about once a minute, between batches. Return how much was removed.
+
+        Raise Retriable for what may pass; the next call is the next try.
+        """
+        return 0
 
     def close(self) -> None:  # noqa: B027 - a hook: most sinks hold nothing open
         """Release what is held. Called once, last."""

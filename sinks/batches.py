@@ -12,8 +12,8 @@ from sinks.base import Delivery, Partition
 class Limits:
     """How large a batch may grow before it is written."""
 
-    records: int = 500
-    size: int = 4 * 1024 * 1024
+    records: int = 4_000
+    size: int = 8 * 1024 * 1024
     """Bytes of keys and values; the record that reaches it is still part of the batch."""
     wait: float = 0.2
     """Seconds to wait for a first record."""

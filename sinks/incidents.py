@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from schemas.canonical import canonical_json
 from schemas.entities import MergedEntity, Vanished
@@ -23,6 +23,11 @@ class IncidentsSink(Sink):
 
     The option `kinds` lists the kinds to tell of, in any case.
     """
+
+    rebuild_means: ClassVar[str] = (
+        "an event of every entity that the topic holds is sent again, with the ce_id that it had: whoever follows"
+        " `service.updated` gets them all once more"
+    )
 
     def __init__(self, settings: SinkSettings) -> None:
         super().__init__(settings)

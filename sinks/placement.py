@@ -21,7 +21,18 @@ class Start:
     missed: int = 0
 
 
-def begin(partition: Partition, stored: int | None, *, low: int, high: int) -> Start:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where to begin each partition of an assignment."""
+
+    offsets: Positions
+    rebuilding: Positions
+    """Those that are read anew, and where that began."""
+    is_stored: bool
+    """Whether the sink stores positions with what it writes."""
+
+
+def begin(partition: Partition, stored: int | None, *, low: int, high: int, sink: str) -> Start:
     """Return the start of a partition that holds the offsets from *low* up to and without *high*.
 
     Raises TopicMismatchError when *stored* lies beyond the end: what was read is no longer the same topic.
@@ -32,28 +43,41 @@ def begin(partition: Partition, stored: int | None, *, low: int, high: int) -> S
         topic, number = partition
         raise TopicMismatchError(
             f"this sink has read {topic} partition {number} up to offset {stored}, but it ends at {high}:"
-            " the topic was replaced or lost records; delete the sink's offsets, and it reads all from the start"
+            " the topic was replaced or lost records; if it holds all that this sink shall show, run"
+            f" `mainstem sinks rebuild {sink}`: it reads all from the start"
         )
     return Start(offset=max(stored, low), missed=max(0, low - stored))
 
 
-def starts(sink: Sink, consumer: Consumer, partitions: Collection[Partition]) -> Positions:
-    """Return where to begin each partition. Raises Retriable while Kafka or the sink cannot say it."""
-    stored = sink.stored_positions(partitions)
+def place(sink: Sink, consumer: Consumer, partitions: Collection[Partition]) -> Placement:
+    """Return where to begin. Raises Retriable while Kafka or the sink cannot say it."""
+    positions = sink.stored_positions(partitions)
     try:
-        if stored is None:
-            stored = _committed(consumer, partitions)
-        bounds = {partition: _bounds(consumer, partition) for partition in partitions}
+        stored = _committed(consumer, partitions) if positions is None else positions
+        bounds = {partition: watermarks(consumer, partition) for partition in partitions}
     except KafkaException as error:
         raise kafka.classified(error.args[0]) from error
-    found = {}
-    for partition, (low, high) in bounds.items():
-        start = begin(partition, stored.get(partition), low=low, high=high)
+    name = sink.settings.name
+    found = {
+        partition: begin(partition, stored.get(partition), low=low, high=high, sink=name)
+        for partition, (low, high) in bounds.items()
+    }
+    for (topic, number), start in found.items():
         if start.missed:
-            topic, number = partition
-            log.error("sink.records_missed", sink=sink.settings.name, topic=topic, partition=number, count=start.missed)
-        found[partition] = start.offset
-    return found
+            log.error("sink.records_missed", sink=name, topic=topic, partition=number, count=start.missed)
+    if anew := {at: start.offset for at, start in found.items() if start.missed or at not in stored}:
+        sink.rewind(anew)
+    return Placement(
+        offsets={partition: start.offset for partition, start in found.items()},
+        rebuilding=sink.rebuilding(partitions),
+        is_stored=positions is not None,
+    )
+
+
+def watermarks(consumer: Consumer, partition: Partition) -> tuple[int, int]:
+    """Return the first offset of a partition and the one behind its last. Raises KafkaException."""
+    low, high = consumer.get_watermark_offsets(TopicPartition(*partition), timeout=kafka.ANSWER_SECONDS)
+    return low, high
 
 
 def _committed(consumer: Consumer, partitions: Collection[Partition]) -> Positions:
@@ -63,8 +87,3 @@ def _committed(consumer: Consumer, partitions: Collection[Partition]) -> Positio
         if answer.error:
             raise KafkaException(answer.error)
     return {(answer.topic, answer.partition): answer.offset for answer in answers if answer.offset >= 0}
-
-
-def _bounds(consumer: Consumer, partition: Partition) -> tuple[int, int]:
-    low, high = consumer.get_watermark_offsets(TopicPartition(*partition), timeout=kafka.ANSWER_SECONDS)
-    return low, high

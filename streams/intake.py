@@ -4,16 +4,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
-from aiokafka.partitioner import murmur2
 
 from schemas.changes import Control, Origin
 from schemas.dead_letters import dead_letter_headers
 from schemas.errors import DecodeError, Skippable
 from schemas.metrics import OUTCOMES
+from schemas.partitions import partition_of
 from schemas.records import Record
 from schemas.refs import entity_key
 from schemas.topics import FORWARDED_FROM, Topics
@@ -142,10 +141,3 @@ def _origin(arrived: Arrived) -> str:
         if forwarded:
             return forwarded[0].decode()
     return f"{arrived.topic}/{arrived.partition}/{arrived.offset}"
-
-
-@lru_cache(maxsize=65_536)
-def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition that Kafka's default partitioner gives *key*."""
-    hashed: Any = murmur2(key)
-    return int((hashed & 0x7FFFFFFF) % partitions)

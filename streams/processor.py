@@ -14,11 +14,12 @@ from schemas.codec import decode_records, encode_entity, encode_records
 from schemas.entities import Entity, MergedEntity, Vanished
 from schemas.errors import MergeError, QuarantinedError
 from schemas.metrics import ProcessorMetrics
+from schemas.partitions import partition_of
 from schemas.records import NEVER, Record, Records
 from schemas.refs import parse_entity_key
 from schemas.topics import MAX_ENTITY_BYTES, MAX_MESSAGE_BYTES, Topics
 from streams.expiry import Band, band, forgotten_at, next_deadline
-from streams.intake import Intake, Pending, Tally, partition_of
+from streams.intake import Intake, Pending, Tally
 from streams.merge import changed_pointers, merge
 from streams.partition import PartitionState, Written
 from streams.policy import Policy

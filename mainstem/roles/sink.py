@@ -6,32 +6,46 @@ from mainstem.roles.role import RoleOptions, present, stop_thread_on_signals
 from schemas.database import check
 from schemas.errors import ConfigError, UnavailableError
 from schemas.metrics import SinkMetrics
-from sinks.base import SinkSettings
+from sinks.base import Sink, SinkSettings
 from sinks.registry import create
 from sinks.runner import SinkRunner
 
 
 def run(installation: Installation, name: str, options: RoleOptions) -> None:
     """Run the sink *name* until a signal."""
-    configured = installation.config.sinks.get(name)
-    if configured is not None and not configured.enabled:
-        raise ConfigError(f"sinks.{name}: enabled is false; set it to true to run the sink")
-    topics = installation.topics
-    settings = SinkSettings(
-        name=name,
-        topics=topics,
-        client=installation.client,
-        dsn=_database(installation) if name == "postgres" else "",
-        options=configured.options if configured is not None else {},
-    )
-    sink = create(settings)
-    used = {*sink.topics, topics.dead_letters, *((topics.service_updated,) if name == "incidents" else ())}
-    installation.cluster.require(each for each in topics.definitions(()) if each.name in used)
+    sink = create(settings_of(installation, name))
+    require_topics(installation, sink)
     stop = stop_thread_on_signals()
     runner = SinkRunner(sink, metrics=SinkMetrics(name))
     progress = Progress(lambda: runner.lag, lambda: runner.done)
     present(options, progress.readiness)
     runner.run(stop)
+
+
+def settings_of(installation: Installation, name: str) -> SinkSettings:
+    """Return what the sink *name* is given. Raises ConfigError when it is disabled, UnavailableError for its schema."""
+    configured = installation.config.sinks.get(name)
+    if configured is not None and not configured.enabled:
+        raise ConfigError(f"sinks.{name}: enabled is false; set it to true to run the sink")
+    return SinkSettings(
+        name=name,
+        topics=installation.topics,
+        client=installation.client,
+        dsn=_database(installation) if name == "postgres" else "",
+        keep_vanished=installation.config.postgres.keep_vanished,
+        options=configured.options if configured is not None else {},
+    )
+
+
+def require_topics(installation: Installation, sink: Sink) -> None:
+    """Raise TopicMismatchError unless *sink* can trust the topics that it uses."""
+    topics = installation.topics
+    used = {
+        *sink.topics,
+        topics.dead_letters,
+        *((topics.service_updated,) if sink.settings.name == "incidents" else ()),
+    }
+    installation.cluster.require(each for each in topics.definitions(()) if each.name in used)
 
 
 def _database(installation: Installation) -> str:

@@ -1,42 +1,39 @@
--- name: read_positions
-SELECT topic, partition, next_offset FROM sink_offsets WHERE sink = %(sink)s;
-
--- name: move_position
-UPDATE sink_offsets SET next_offset = %(next_offset)s
-WHERE sink = %(sink)s AND topic = %(topic)s AND partition = %(partition)s
-  AND next_offset = ANY (%(expected)s::bigint[]);
-
--- name: begin_position
-INSERT INTO sink_offsets AS held (sink, topic, partition, next_offset)
-VALUES (%(sink)s, %(topic)s, %(partition)s, %(next_offset)s)
-ON CONFLICT (sink, topic, partition) DO UPDATE SET next_offset = excluded.next_offset
-WHERE held.next_offset = ANY (%(expected)s::bigint[]);
+-- Every statement that reads `incoming` is given its rows under that name, each row of a table at most once.
 
 -- name: upsert_entity
 INSERT INTO entities AS held (
   tenant, entity_ref, kind, namespace, name, entity, service, provenance, stale, version, content_hash, merged_at
-) VALUES (
-  %(tenant)s, %(entity_ref)s, %(kind)s, %(namespace)s, %(name)s, %(entity)s::jsonb, %(service)s::jsonb,
-  %(provenance)s::jsonb, %(stale)s, %(version)s, %(content_hash)s, %(merged_at)s::timestamptz
 )
+SELECT
+  tenant, entity_ref, kind, namespace, name, entity, service, provenance, stale, version, content_hash, merged_at
+FROM incoming
 ON CONFLICT (tenant, entity_ref) DO UPDATE SET
   entity = excluded.entity, service = excluded.service, provenance = excluded.provenance, stale = excluded.stale,
   version = excluded.version, content_hash = excluded.content_hash, merged_at = excluded.merged_at,
   deleted_at = NULL
-WHERE held.version < excluded.version;
+WHERE held.version < excluded.version
+  -- A row that somebody altered, or that was swept by mistake, is mended when its version is read again.
+  OR held.version = excluded.version AND (
+    held.deleted_at IS NOT NULL OR held.content_hash <> excluded.content_hash OR held.stale <> excluded.stale
+    OR held.merged_at <> excluded.merged_at OR held.entity <> excluded.entity OR held.service <> excluded.service
+    OR held.provenance <> excluded.provenance
+  );
 
 -- name: mark_vanished
-UPDATE entities SET deleted_at = %(deleted_at)s::timestamptz, version = %(version)s
-WHERE tenant = %(tenant)s AND entity_ref = %(entity_ref)s AND version < %(version)s;
+UPDATE entities AS held SET deleted_at = incoming.deleted_at, version = incoming.version
+FROM incoming
+WHERE held.tenant = incoming.tenant AND held.entity_ref = incoming.entity_ref
+  AND (held.version < incoming.version OR held.version = incoming.version AND held.deleted_at IS NULL);
 
 -- name: forget_records
-DELETE FROM entity_records
-WHERE tenant = %(tenant)s AND entity_ref = %(entity_ref)s AND state_version < %(version)s;
+DELETE FROM entity_records AS held USING incoming
+WHERE held.tenant = incoming.tenant AND held.entity_ref = incoming.entity_ref
+  AND held.state_version < incoming.version;
 
 -- name: drop_absent_records
-DELETE FROM entity_records
-WHERE tenant = %(tenant)s AND entity_ref = %(entity_ref)s AND state_version < %(state_version)s
-  AND data_source <> ALL (%(data_sources)s::text[]);
+DELETE FROM entity_records AS held USING incoming
+WHERE held.tenant = incoming.tenant AND held.entity_ref = incoming.entity_ref
+  AND held.state_version <= incoming.state_version AND held.data_source <> ALL (incoming.data_sources);
 
 -- name: upsert_record
 INSERT INTO entity_records AS held (
@@ -44,12 +41,13 @@ INSERT INTO entity_records AS held (
   last_touched, expiration_date, deleted, generation, source_version, change_id, state_version
 )
 SELECT
-  %(id)s::uuid, %(tenant)s, %(data_source)s, %(entity_ref)s, %(api_version)s, %(kind)s, %(metadata)s::jsonb,
-  %(spec)s::jsonb, %(service)s::jsonb, %(priority_score)s, %(content_hash)s, %(last_touched)s::timestamptz,
-  %(expiration_date)s::timestamptz, %(deleted)s, %(generation)s, %(source_version)s, %(change_id)s, %(state_version)s
+  id, tenant, data_source, entity_ref, api_version, kind, metadata, spec, service, priority_score, content_hash,
+  last_touched, expiration_date, deleted, generation, source_version, change_id, state_version
+FROM incoming
 WHERE NOT EXISTS (
   SELECT FROM entity_records AS newer
-  WHERE newer.tenant = %(tenant)s AND newer.entity_ref = %(entity_ref)s AND newer.state_version > %(state_version)s
+  WHERE newer.tenant = incoming.tenant AND newer.entity_ref = incoming.entity_ref
+    AND newer.state_version > incoming.state_version
 )
 ON CONFLICT (tenant, data_source, entity_ref) DO UPDATE SET
   api_version = excluded.api_version, kind = excluded.kind, metadata = excluded.metadata, spec = excluded.spec,
@@ -57,4 +55,17 @@ ON CONFLICT (tenant, data_source, entity_ref) DO UPDATE SET
   last_touched = excluded.last_touched, expiration_date = excluded.expiration_date, deleted = excluded.deleted,
   generation = excluded.generation, source_version = excluded.source_version, change_id = excluded.change_id,
   state_version = excluded.state_version
-WHERE held.state_version < excluded.state_version;
+WHERE held.state_version < excluded.state_version
+  OR held.state_version = excluded.state_version AND (
+    held.api_version, held.kind, held.metadata, held.spec, held.service, held.priority_score, held.content_hash,
+    held.last_touched, held.expiration_date, held.deleted, held.generation, held.source_version, held.change_id
+  ) IS DISTINCT FROM (
+    excluded.api_version, excluded.kind, excluded.metadata, excluded.spec, excluded.service, excluded.priority_score,
+    excluded.content_hash, excluded.last_touched, excluded.expiration_date, excluded.deleted, excluded.generation,
+    excluded.source_version, excluded.change_id
+  );
+
+-- name: mark_seen
+INSERT INTO sink_seen (sink, topic, tenant, entity_ref, partition)
+SELECT sink, topic, tenant, entity_ref, partition FROM incoming
+ON CONFLICT DO NOTHING;

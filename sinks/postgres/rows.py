@@ -8,12 +8,10 @@ from uuid import NAMESPACE_URL, uuid5
 
 from schemas.canonical import canonical_json
 from schemas.codec import decode_records
-from schemas.entities import MergedEntity, Vanished
 from schemas.errors import DecodeError
 from schemas.records import NEVER, Record, Records
-from schemas.refs import EntityRef
 from sinks.base import Delivery
-from sinks.entities import header_number, read_entity, read_key
+from sinks.entities import header_number, read_key, read_texts, read_vanished
 
 Row = dict[str, Any]
 
@@ -29,20 +27,19 @@ _INT64: Final = 2**63
 class Rows:
     """The rows of one batch. No statement is given the same row of a table twice."""
 
-    upserts: dict[bytes, MergedEntity] = field(default_factory=dict)
-    vanished: dict[bytes, Vanished] = field(default_factory=dict)
+    upserts: dict[bytes, Row] = field(default_factory=dict)
+    vanished: dict[bytes, Row] = field(default_factory=dict)
     forgotten: dict[bytes, int] = field(default_factory=dict)
     held: dict[bytes, Records] = field(default_factory=dict)
 
     def add_entity(self, delivery: Delivery) -> None:
         """Keep the highest content and the highest end: a row that vanished shows the last content it had."""
-        found = read_entity(delivery)
-        if not -_INT64 <= found.version < _INT64:
+        kept = self.vanished if delivery.value is None else self.upserts
+        found = _vanished_row(delivery) if delivery.value is None else entity_row(delivery)
+        if not -_INT64 <= found["version"] < _INT64:
             raise DecodeError("the version is no signed 64-bit integer")
-        if isinstance(found, Vanished):
-            _keep_highest(self.vanished, delivery.key, found)
-        else:
-            _keep_highest(self.upserts, delivery.key, found)
+        if delivery.key not in kept or kept[delivery.key]["version"] <= found["version"]:
+            kept[delivery.key] = found
 
     def add_records(self, delivery: Delivery) -> None:
         read_key(delivery.key)
@@ -50,12 +47,14 @@ class Rows:
             version = header_number(delivery, "version")
             self.forgotten[delivery.key] = max(version, self.forgotten.get(delivery.key, version))
         else:
-            _keep_highest(self.held, delivery.key, _records(delivery.value))
+            records = _records(delivery.value)
+            if delivery.key not in self.held or self.held[delivery.key].version <= records.version:
+                self.held[delivery.key] = records
 
     def statements(self) -> Iterator[tuple[str, list[Row]]]:
         """Yield (statement, its rows) in the order in which they must run, rows sorted so that locks are too."""
-        yield "upsert_entity", [_entity_row(entity) for _, entity in sorted(self.upserts.items())]
-        yield "mark_vanished", [_vanished_row(vanished) for _, vanished in sorted(self.vanished.items())]
+        yield "upsert_entity", [row for _, row in sorted(self.upserts.items())]
+        yield "mark_vanished", [row for _, row in sorted(self.vanished.items())]
         yield "forget_records", [_end_row(key, version) for key, version in sorted(self.forgotten.items())]
         # A state that was forgotten later in the batch must not come back.
         held = [
@@ -64,7 +63,7 @@ class Rows:
             if key not in self.forgotten or records.version > self.forgotten[key]
         ]
         yield "drop_absent_records", [_absence_row(key, records) for key, records in held]
-        yield "upsert_record", [row for key, records in held for row in _record_rows(key, records)]
+        yield "upsert_record", [row for key, records in held for row in record_rows(key, records)]
 
 
 def timestamp(epoch_ms: float) -> str:
@@ -78,11 +77,6 @@ def timestamp(epoch_ms: float) -> str:
 
 def record_id(tenant: str, entity_ref: str, connector: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"mainstem:{tenant}|{entity_ref}|{connector}"))
-
-
-def _keep_highest(kept: dict[bytes, Any], key: bytes, found: MergedEntity | Vanished | Records) -> None:
-    if key not in kept or kept[key].version <= found.version:
-        kept[key] = found
 
 
 def _records(value: bytes) -> Records:
@@ -105,25 +99,27 @@ def _identity(key: bytes) -> Row:
     return {"tenant": tenant, "entity_ref": str(ref)}
 
 
-def _entity_row(found: MergedEntity) -> Row:
-    ref = EntityRef.parse(found.entity_ref)
+def entity_row(delivery: Delivery) -> Row:
+    """Return the row of an entity that is there. Its JSON stays text: Postgres refuses what is none."""
+    ref, fields = read_texts(delivery)
     return {
-        "tenant": found.tenant,
-        "entity_ref": found.entity_ref,
+        "tenant": fields["tenant"],
+        "entity_ref": fields["entityRef"],
         "kind": ref.kind,
         "namespace": ref.namespace,
         "name": ref.name,
-        "entity": _json(found.entity),
-        "service": _json(found.service),
-        "provenance": _json(found.provenance),
-        "stale": found.stale,
-        "version": found.version,
-        "content_hash": found.content_hash,
-        "merged_at": timestamp(found.merged_at),
+        "entity": fields["entity"],
+        "service": fields["service"],
+        "provenance": fields["provenance"],
+        "stale": fields["stale"],
+        "version": fields["version"],
+        "content_hash": fields["contentHash"],
+        "merged_at": timestamp(fields["mergedAt"].timestamp() * 1000),
     }
 
 
-def _vanished_row(found: Vanished) -> Row:
+def _vanished_row(delivery: Delivery) -> Row:
+    found = read_vanished(delivery)
     return {
         "tenant": found.tenant,
         "entity_ref": found.entity_ref,
@@ -136,7 +132,8 @@ def _absence_row(key: bytes, records: Records) -> Row:
     return {**_identity(key), "state_version": records.version, "data_sources": sorted(records.by_connector)}
 
 
-def _record_rows(key: bytes, records: Records) -> Iterable[Row]:
+def record_rows(key: bytes, records: Records) -> Iterable[Row]:
+    """Yield the rows of an entity's held records."""
     identity = _identity(key)
     for connector, record in sorted(records.by_connector.items()):
         yield {

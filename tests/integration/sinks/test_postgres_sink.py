@@ -220,7 +220,7 @@ def test_a_topic_that_was_replaced_ends_the_sink_with_what_to_do(stage, dsn):
         connection.execute("INSERT INTO sink_offsets VALUES ('postgres', %s, 1, 1000)", [stage.topics.entities])
     fault = stage.start(PostgresSink(stage.settings("postgres", dsn))).ended()
     assert isinstance(fault, TopicMismatchError)
-    assert "delete the sink's offsets" in str(fault)
+    assert "mainstem sinks rebuild postgres" in str(fault)
 
 
 def test_each_held_record_has_a_row_until_it_is_forgotten(stage, dsn, records, eventually):

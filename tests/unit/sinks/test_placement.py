@@ -23,12 +23,12 @@ AT = ("mainstem.entities", 3)
     ],
 )
 def test_reading_begins_where_it_ended_or_at_what_is_left(stored, expected):
-    assert expected == begin(AT, stored, low=10, high=20)
+    assert expected == begin(AT, stored, low=10, high=20, sink="postgres")
 
 
 def test_an_offset_beyond_the_end_says_that_the_topic_was_replaced():
     with pytest.raises(TopicMismatchError, match=r"mainstem\.entities partition 3 .* was replaced"):
-        begin(AT, 21, low=10, high=20)
+        begin(AT, 21, low=10, high=20, sink="postgres")
 
 
 @pytest.mark.parametrize(("name", "expected"), [("incidents", IncidentsSink), ("postgres", PostgresSink)])
