@@ -161,9 +161,10 @@ def _is_healthy(installation: Installation) -> bool:
     try:
         installation.cluster.cluster_id()
         psycopg.connect(installation.dsn, connect_timeout=_SOCKET_SECONDS).close()
+        registry = installation.schema_registry
     except (MainstemError, psycopg.Error):
         return False
-    return True
+    return registry is None or registry.answers()
 
 
 def _require_free(installation: Installation) -> None:
