@@ -159,8 +159,6 @@ class ProcessorMetrics:
             "Questions to the schema registry that have to be asked again: changes wait meanwhile.",
             registry=registry,
         )
-        for change in ("created", "updated", "deleted"):
-            self.emissions.labels(change)
 
     def begin_partition(self, topic: str, partition: int) -> None:
         """Start every series of a partition, and of the connector whose changes it holds."""
