@@ -139,9 +139,10 @@ class Engine(faust.App):
 
     async def _process(self, stream: Any) -> None:
         async for event in stream.noack().events():
+            run: Run = event.value
+            await self.merging.prepare(run)
             await self._room.acquire()
             event.ack()
-            run: Run = event.value
             if self._letting_go or not await self.consumer.take(run) or self._letting_go:
                 self._room.release()
                 continue
