@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from mainstem import log
-from mainstem.commands import database, demo, entities, explain, publish, roles, topics, up
+from mainstem.commands import database, dead_letters, demo, entities, explain, publish, roles, topics, up
 from mainstem.commands.options import CONTEXT, configuration_check
 from schemas.errors import MainstemError
 
@@ -31,6 +31,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(database.app, name="db")
 entities.app.command("explain")(explain.explain_entity)
 app.add_typer(entities.app, name="entities")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(configuration_check, name="config")
 
 

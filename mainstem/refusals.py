@@ -25,12 +25,17 @@ def is_final(faults: Sequence[KafkaError]) -> bool:
     return any(fault.code() in (_UNTRUSTED, _UNKNOWN) for fault in faults)
 
 
+def is_denied(error: KafkaError) -> bool:
+    """Whether Kafka knows us and does not allow what was asked."""
+    return error.code() in _DENIED
+
+
 def unavailable(
     error: KafkaError, faults: Sequence[KafkaError], client: Mapping[str, str | int | bool]
 ) -> UnavailableError:
     """Return what to raise when a question came back with *error*, after the client met *faults*."""
     servers = client["bootstrap.servers"]
-    if error.code() in _DENIED:
+    if is_denied(error):
         return UnavailableError(
             f"Kafka at {servers} does not allow it ({error.str()}): grant what `mainstem topics acls` prints"
         )

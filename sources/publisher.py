@@ -1,6 +1,6 @@
 """Changes onto their topic, each acknowledged by Kafka before anybody calls it published."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,11 +19,13 @@ _FAR_FUTURE_MS: Final = 2**62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A change that keeps all rules, as bytes, ready to be sent."""
+    """A change as bytes, ready to be sent. *timestamp*: epoch ms, 0 = now."""
 
     entity_ref: str
-    key: bytes
-    value: bytes
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    timestamp: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,14 @@ class Publisher:
 
         while True:
             try:
-                self._producer.produce(self._topic, each.value, each.key, on_delivery=answered)
+                self._producer.produce(
+                    self._topic,
+                    each.value,
+                    each.key,
+                    headers=list(each.headers),
+                    timestamp=each.timestamp,
+                    on_delivery=answered,
+                )
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:

@@ -9,10 +9,9 @@ from typing import Annotated, Any, Final
 
 import orjson
 import typer
-from rich.console import Console
-from rich.progress import track
 
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
+from mainstem.commands.progress import counting
 from mainstem.configuration.faults import did_you_mean
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.log import warn
@@ -148,15 +147,11 @@ def _published(
         raise TopicMismatchError(f"topic {topic} does not exist; run `mainstem topics create --connector {connector}`")
     require(installation.topics.changes_definition(connector), found)
     publisher = Publisher(installation.client, topic)
-    for batch in track(
-        list(_batches(accepted)),
-        description="publishing",
-        console=Console(stderr=True),
-        transient=True,
-        disable=len(accepted) <= BATCH or not sys.stderr.isatty(),
-    ):
-        receipts = publisher.publish(each.draft for each in batch)
-        yield from ((each.place, receipt) for each, receipt in zip(batch, receipts, strict=True))
+    with counting("publishing", len(accepted)) as step:
+        for batch in _batches(accepted):
+            receipts = publisher.publish(each.draft for each in batch)
+            yield from ((each.place, receipt) for each, receipt in zip(batch, receipts, strict=True))
+            step(len(batch))
 
 
 def _batches(accepted: list[_Placed]) -> Iterator[list[_Placed]]:

@@ -57,6 +57,7 @@ def installation() -> Iterator[Up]:
     others = [
         {"connector_id": "bad", "type": "external"},
         {"connector_id": "avro", "type": "external", "ttl": "4s"},
+        {"connector_id": "letters", "type": "external"},
         {"connector_id": "pipe", "type": "external"},
         {"connector_id": "yard", "type": "git", "connection": {"path": "yard"}},
     ]

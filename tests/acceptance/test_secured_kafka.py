@@ -135,6 +135,16 @@ def test_poison_and_misplaced_changes_go_their_ways_too(working):
     eventually(lambda: httpx2.get(url, timeout=10).json().get("service") == {"tier": "tier0"}, 60)
 
 
+def test_an_operator_looks_at_dead_letters_and_replays_them(working):
+    """Follows the test above: its poison is what is replayed, and set aside again."""
+    (row,) = map(json.loads, working.run("operator", "dead-letters", "list", "--json").stdout.splitlines())
+    ended = working.run("operator", "dead-letters", "replay", row["id"])
+    assert (ended.returncode, ended.stdout.split()[:3]) == (0, [row["id"], "any", "replayed"])
+    refused = working.run("sink-postgres", "dead-letters", "list")
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
+    assert "does not allow it" in refused.stderr
+
+
 # -- what nobody may
 
 

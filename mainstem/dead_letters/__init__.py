@@ -1,0 +1,1 @@
+"""What was set aside, looked at and decided on: read next `letters.py`, `reading.py`, `decisions.py`, `desk.py`."""

@@ -1,0 +1,16 @@
+"""Text from outside, made harmless for a terminal."""
+
+import unicodedata
+from typing import Final
+
+_UNSEEN: Final = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+"""Unicode's categories of what is no letter, sign or space: control, direction, halves of pairs, line ends."""
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    """Return *text* with everything that a terminal would obey written as an escape. *lines*: it may have several."""
+    kept = "\n\t" if lines else ""
+    return "".join(
+        char if char in kept or unicodedata.category(char) not in _UNSEEN else char.encode("unicode_escape").decode()
+        for char in text
+    )
