@@ -93,8 +93,10 @@ def acls(topics: Topics, connectors: Iterable[str], sinks: Iterable[str], *, pri
         .group(topics.processor_group),
         _Role("operator", principal_prefix)
         .topic(topics.dead_letters, "Read")
+        .topic(topics.changelog, "Read")
+        .topic(topics.entities, "Read")
         .topic(changes, "Write", is_prefix=True)
-        .group(topics.dead_letters_group),
+        .group(topics.operator_group),
         *(_Role(f"connector-{each}", principal_prefix).topic(topics.changes(each), "Write") for each in connectors),
         *(_sink(_Role(f"sink-{each}", principal_prefix), topics, each) for each in sinks),
     ]

@@ -28,7 +28,7 @@ def held(
 
     at = TopicPartition(topics.changelog, partition_of(key, topics.partitions))
     # The group is never joined and nothing is committed.
-    settings = {**client, "group.id": f"{topics.prefix}-explain", "enable.auto.commit": False}
+    settings = {**client, "group.id": topics.operator_group, "enable.auto.commit": False}
     consumer = Consumer(settings | {"enable.partition.eof": True, "auto.offset.reset": "earliest"})
     try:
         newest = _newest(consumer, at, key, show)

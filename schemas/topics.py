@@ -87,9 +87,9 @@ class Topics:
         return f"{self.prefix}-processor"
 
     @property
-    def dead_letters_group(self) -> str:
-        """Of whoever looks at the dead letters; its members commit nothing."""
-        return f"{self.prefix}-dead-letters"
+    def operator_group(self) -> str:
+        """Named by commands that look at topics: nobody joins it, nothing is committed."""
+        return f"{self.prefix}-operator"
 
     def sink_group(self, name: str) -> str:
         return f"{self.prefix}-sink-{name}"

@@ -45,7 +45,7 @@ class Desk:
         with ExitStack() as stack:
             self._decisions = Decisions(installation.dsn, cluster_id=cluster.cluster_id(), topic=topic)
             stack.callback(self._decisions.close)
-            group = self._topics.dead_letters_group
+            group = self._topics.operator_group
             self._reader = Reader(self._client, topic=topic, group=group, partitions=found.partitions)
             stack.callback(self._reader.close)
             self._opened = stack.pop_all()
