@@ -37,7 +37,12 @@ class Letters:
         }
         self.options = ["--config", str(write_config(home / "mainstem.yaml", settings)), "--data-dir", str(home)]
         self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "message.max.bytes": 2_000_000}
+            {
+                "bootstrap.servers": bootstrap,
+                "partitioner": "murmur2_random",
+                "message.max.bytes": 2_000_000,
+                "log_level": 0,
+            }
         )
 
     def put(
