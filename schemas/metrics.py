@@ -123,6 +123,11 @@ class ProcessorMetrics:
             "How long the last recovery of the local store took, or the one under way has taken so far.",
             registry=registry,
         )
+        self.foreign_writes = Counter(
+            "mainstem_processor_foreign_writes",
+            "Times that records of another worker were found in a partition of this one, which then wrote it anew.",
+            registry=registry,
+        )
         self.rollout_remaining = Gauge(
             "mainstem_processor_rollout_remaining",
             "Partitions of which not every entity is merged anew yet under the policy that is configured.",

@@ -20,6 +20,7 @@ from faust.types.tuples import TP
 from schemas.metrics import ProcessorMetrics
 from streams.crashes import Crashes
 from streams.distrust import Distrust
+from streams.foreign import ForeignWrites
 from streams.lease import Lease
 from streams.outages import Outages
 from streams.partition import Merging, PartitionState, Written
@@ -55,6 +56,7 @@ class Engine(faust.App):
         self.lease = Lease(self.conf.broker_session_timeout)
         self.crashes = Crashes(data_dir)
         self.distrust = Distrust(data_dir)
+        self.foreign = ForeignWrites()
         self.owned: dict[int, PartitionState] = {}
         """The partitions whose runs this worker merges now."""
         self._clock = clock
@@ -68,9 +70,13 @@ class Engine(faust.App):
         self._versions: dict[int, int] = {}
         self._finishing: set[asyncio.Task[None]] = set()
 
-    def prepare(self, topics: Iterable[str], partitions: int, merging: Merging) -> None:
-        """Declare the source *topics* (co-partitioned with the table) and what is done with their runs."""
+    def prepare(self, topics: Iterable[str], partitions: int, merging: Merging, *, entities: str) -> None:
+        """Declare the source *topics* (co-partitioned with the table) and what is done with their runs.
+
+        *entities*: the topic to which nobody but the owner of a partition writes, beside the changelog.
+        """
         self.run_topics.update(topics)
+        self._entities = entities
         source = self.topic(*sorted(self.run_topics), value_serializer=_Identity(), key_serializer="raw")
         table = RunTable(self, name="records", key_type=bytes, value_type=bytes, partitions=partitions)
         self.run_tables[table.changelog_topic.get_topic_name()] = table
@@ -267,25 +273,32 @@ class Engine(faust.App):
         Whatever an earlier owner may still write has a lower version. Raises ConfigError for a policy that is older
         than the one in force.
         """
-        begun = {}
-        for partition in sorted(set(partitions)):
+        begun: dict[int, PartitionState] = {}
+        wanted = sorted(set(partitions))
+        for tp, end in (await self.consumer.highwaters(*(TP(self._entities, each) for each in wanted))).items():
+            self.foreign.begin(TP(*tp), end)
+        for partition in wanted:
             record = PolicyRecord.decode(self._table.reserved(partition, POLICY_KEY))
             record.admit(self.merging.revision)
             self._table.recovered(partition)
             highest = max(self._table.highest_version(partition), self._versions.get(partition, 0))
             was_released = self._table.is_released(partition)
             epoch = max(int(time.time()), (highest >> VERSION_BITS) + 1)
-            await self._write_epoch(partition, b"%d" % epoch)
+            written = await self._write_epoch(partition, b"%d" % epoch)
+            self.foreign.begin(TP(self._changelog, partition), written + 1)
             state = PartitionState(self._table, partition, epoch << VERSION_BITS, is_doubtful=not was_released)
             state.learn(Outages.decode(self._table.reserved(partition, OUTAGES_KEY)))
             state.policy_record = record
             begun[partition] = state
         return begun
 
-    async def _write_epoch(self, partition: int, value: bytes) -> None:
+    async def _write_epoch(self, partition: int, value: bytes) -> int:
+        """Return the offset of the record."""
         producer = await self.maybe_start_producer()
-        await asyncio.gather(*await producer.send_all(self._changelog, partition, [Output(EPOCH_KEY, value)]))
+        (answer,) = await producer.send_all(self._changelog, partition, [Output(EPOCH_KEY, value)])
+        written = await answer
         self._table.note(partition, EPOCH_KEY, value)
+        return int(written.offset)
 
     def own(self, begun: dict[int, PartitionState], assigned: Iterable[TP]) -> None:
         """The partitions that :meth:`begin` prepared are ours, and no revocation came in between."""
@@ -311,6 +324,7 @@ class Engine(faust.App):
             await super()._on_partitions_revoked(revoked)
         finally:
             self._versions.update({partition: state.version for partition, state in self.owned.items()})
+            self.foreign.forget(self.owned)
             self.owned.clear()
             self._letting_go = False
 
@@ -319,7 +333,8 @@ class Engine(faust.App):
         if self.crashed:
             return
         for partition, state in self.owned.items():
-            if state.is_doubtful and self.consumer.is_behind(partition):
+            is_walked = bool(state.policy_record.fingerprint)
+            if state.is_doubtful and (self.consumer.is_behind(partition) or not is_walked):
                 continue  # what our predecessor left is not all replaced: the next owner must doubt as we did
             state.version = ((state.version >> VERSION_BITS) + 1) << VERSION_BITS
             try:

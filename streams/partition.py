@@ -62,6 +62,16 @@ class PartitionState:
         self.version += 1
         return self.version
 
+    def is_doubted(self, version: int) -> bool:
+        """Whether something else than what was written under *version* may have been published since."""
+        return self.is_doubtful and version < self.first_version
+
+    def doubt_all(self) -> None:
+        """Whatever was written so far may have been overwritten by somebody else."""
+        self.is_doubtful, self.first_version = True, self.version + 1
+        # The walk that a policy takes through all keys writes them anew.
+        self.policy_record = replace(self.policy_record, fingerprint="")
+
     def learn(self, outages: Outages) -> None:
         """Reckon with *outages* from now on."""
         self.outages = outages

@@ -90,7 +90,8 @@ class Processor:
             if stored is None:
                 continue
             held = decode_records(stored.value)
-            doubted = state.is_doubtful and held.is_published and held.version < state.first_version
+            is_doubted = state.is_doubted(held.version)
+            doubted = is_doubted and (held.is_published or self._was_asserted(held))
             try:
                 after = self._merged(key, held, held.by_connector, state, now, doubted=doubted)
             except MergeError as error:
@@ -98,7 +99,7 @@ class Processor:
                 log.error("processor.entity_too_large", entity_ref=parse_entity_key(key)[1], reason=str(error))  # noqa: TRY400
                 kept = replace(held, version=state.next_version(), merged_at=now)
                 after = _Next(kept, encode_records(kept))
-            if not self._is_as_it_was(held, stored, after, state):
+            if is_doubted or not self._is_as_it_was(held, stored, after, state):
                 self._put(key, stored, after, state, written)
                 self._count_ends(held, stored, after.held, state.policy(self._policy))
         return written
@@ -195,11 +196,14 @@ class Processor:
         if not state.is_replaying:
             return False
         if held.is_published:
-            return held.version < state.first_version
+            return state.is_doubted(held.version)
         return any(
             not entry.record.is_delete and self._policy.of(entry.record.connector).asserts_existence
             for entry in pending
         )
+
+    def _was_asserted(self, held: Records) -> bool:
+        return any(self._policy.of(name).asserts_existence for name in held.by_connector)
 
     def _renewed(
         self, held: Records, stored: Stored | None, records: Mapping[str, Record], state: PartitionState, now: int

@@ -90,19 +90,26 @@ class StrictProducer(driver.Producer):
 
     async def send_all(self, topic: str, partition: int, outputs: Iterable[Output]) -> list["asyncio.Future[Any]"]:
         """Queue *outputs* in order; return one future of the broker's answer per batch of them."""
-        producer, now = self._producer, int(time.time() * 1000)
+        now = int(time.time() * 1000)
         answers: list[asyncio.Future[Any]] = []
-        batch = None
+        batch, count = None, 0
         for output in outputs:
             if batch is None or not _append(batch, output, now):
                 if batch is not None:
-                    answers.append(await producer.send_batch(batch, topic, partition=partition))
-                batch = self._batch_for(output)
+                    answers.append(await self._send(batch, count, TP(topic, partition)))
+                batch, count = self._batch_for(output), 0
                 if not _append(batch, output, now):
                     raise MergeError("a record does not fit into a batch of its own")
+            count += 1
         if batch is not None:
-            answers.append(await producer.send_batch(batch, topic, partition=partition))
+            answers.append(await self._send(batch, count, TP(topic, partition)))
         return answers
+
+    async def _send(self, batch: Any, count: int, tp: TP) -> "asyncio.Future[Any]":
+        self.app.foreign.sending(tp)
+        answer: asyncio.Future[Any] = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
+        self.app.foreign.sent(tp, count, answer)
+        return answer
 
     def _batch_for(self, output: Output) -> Any:
         """Return an empty batch. A large record has one of its own, compressed.

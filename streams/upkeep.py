@@ -21,6 +21,8 @@ ROLLOUT_KEYS: Final = 100
 """Keys merged anew in one go because the policy changed: so long may a fresh change wait."""
 ROLLOUT_REST: Final = 3.0
 """While changes wait, a rollout rests for as many times as it worked."""
+FOREIGN_SECONDS: Final = 5.0
+"""Between two looks for records that another worker wrote."""
 RECOVERY_SECONDS: Final = 60.0
 """A recovery that reads nothing for so long has come to a stand."""
 
@@ -37,7 +39,7 @@ class Upkeep:
 
     def start(self) -> None:
         """Have the tasks run as long as the engine does."""
-        for task in (self._sweep, self._roll_out):
+        for task in (self._sweep, self._roll_out, self._watch_writes):
             self._engine.task(task)
 
     # -- deadlines
@@ -109,6 +111,24 @@ class Upkeep:
             return Written(state=[StateWrite(POLICY_KEY, record.encode(), record.version)])
 
         return await self._engine.apply(partition, act)
+
+    # -- other writers
+
+    async def _watch_writes(self) -> None:
+        """Write a partition anew, all of it, when somebody else wrote to it: what of ours lies behind is not known."""
+        foreign = self._engine.foreign
+        while not self._engine.should_stop:
+            await self._engine.sleep(FOREIGN_SECONDS)
+            calm = foreign.calm()
+            if calm and not self._engine.rebalancing:
+                foreign.compare(calm, await self._engine.consumer.highwaters(*calm))
+            for partition in foreign.take():
+                state = self._engine.owned.get(partition)
+                if state is not None:
+                    log.error("processor.foreign_writes", partition=partition)
+                    self._engine.metrics.foreign_writes.inc()
+                    self._walks.pop(partition, None)
+                    state.doubt_all()
 
     # -- looks
 

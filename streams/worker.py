@@ -64,7 +64,8 @@ class Worker:
         self._settings = settings
         processor = Processor(settings.topics, settings.policy, metrics)
         self.engine = _engine(settings, metrics, clock)
-        self.engine.prepare(settings.sources, settings.topics.partitions, processor)
+        topics = settings.topics
+        self.engine.prepare(settings.sources, topics.partitions, processor, entities=topics.entities)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until *stop* is set. Raises what ended the worker otherwise."""

@@ -248,10 +248,15 @@ PROCESSOR: Final = (
     ),
     Shown(
         title="Runs in flight",
-        about="Merged, and the broker has not yet answered; and questions to a schema registry for which changes wait.",
+        about="Merged and not yet answered; questions to a schema registry for which changes wait; partitions that"
+        " another worker wrote to.",
         queries=[
             ("{{role}}", f"sum by (role) (mainstem_processor_runs_in_flight{{{ROLE}}})"),
             ("{{role}} registry retries per second", _rate("mainstem_processor_registry_retries_total", "role", ROLE)),
+            (
+                "{{role}} foreign writes",
+                f"sum by (role) (increase(mainstem_processor_foreign_writes_total{{{ROLE}}}{RATE}))",
+            ),
         ],
     ),
     Shown(
