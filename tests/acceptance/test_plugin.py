@@ -40,6 +40,7 @@ def beside(home: Path) -> dict[str, str]:
 def up(home: Path) -> Iterator[Up]:
     config = {
         "connectors": [{"connector_id": "git", "type": "external"}, {"connector_id": "cmdb", "type": "external"}],
+        "merge": {"rules": [{"path": "/metadata/description", "strategy": "shortest"}]},
         "sinks": {"theirs": {"path": str(home / "owners.db")}, "incidents": {"enabled": False}},
     }
     installation = Up(config, environment=beside(home))
@@ -83,6 +84,21 @@ def test_their_sink_runs_like_a_built_in_one(up, home):
     eventually(lambda: owners(home) == {"component:default/pay": ("team-pay", 0)}, said=up.tail)
     send("git", {"op": "delete", "entityRef": "component:default/pay"}, b"component:default/pay")
     eventually(lambda: owners(home) == {"component:default/pay": (None, 1)}, said=up.tail)
+
+
+def test_a_rule_merges_with_their_strategy(up):
+    # Without the rule the description of cmdb would win: of two of one priority, the first by name.
+    send = up.sender()
+    for connector, told in (("cmdb", "Takes the money"), ("git", "Money")):
+        metadata = {"name": "till", "description": told}
+        component = {"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": metadata}
+        send(connector, {"entity": component}, b"component:default/till")
+
+    def described():
+        row = up.entities().get("component:default/till")
+        return row and (row["entity"]["metadata"]["description"], row["provenance"]["/metadata/description"])
+
+    assert eventually(lambda: described() == ("Money", "git"), said=up.tail)
 
 
 def owners(home: Path) -> dict[str, tuple[str | None, int]]:

@@ -12,6 +12,7 @@ import io
 import json
 import struct
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -107,13 +108,13 @@ def records() -> list[dict[str, Any]]:
     return rows
 
 
-def avro_change(fields: dict[str, Any]) -> bytes:
+def avro_change(change: dict[str, Any]) -> bytes:
     """Return a change as a publisher in another language writes it, with the files of this version."""
     files = Path(codec.__file__).with_name("avro")
     ids = json.loads((files / "ids.json").read_text())
     wire_id = max(int(known) for known, file in ids.items() if file == "Change.avsc")
     buffer = io.BytesIO()
-    fastavro.schemaless_writer(buffer, json.loads((files / "Change.avsc").read_text()), fields)
+    fastavro.schemaless_writer(buffer, json.loads((files / "Change.avsc").read_text()), change)
     return struct.pack(">bI", 0, wire_id) + buffer.getvalue()
 
 
@@ -139,8 +140,8 @@ def told(row: dict[str, Any]) -> Any:
 
 
 def plain(found: Any) -> dict[str, Any]:
-    names = [name for name in type(found).__slots__ if not name.startswith("_")]
-    return {name: as_json(getattr(found, name)) for name in names if name != "by_connector"}
+    names = [each.name for each in fields(found) if each.compare and each.name != "by_connector"]
+    return {name: as_json(getattr(found, name)) for name in names}
 
 
 def as_json(value: Any) -> Any:
