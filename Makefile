@@ -7,7 +7,7 @@ UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin/
 ARGS ?=
 
-.PHONY: demo test check bench faults generated sync
+.PHONY: demo test check mutants bench faults generated sync
 
 demo: sync
 	$(RUN)mainstem demo $(ARGS)
@@ -21,6 +21,9 @@ check: sync
 	$(RUN)mypy
 	$(RUN)lint-imports
 	$(UV) lock --check
+
+mutants: sync
+	$(RUN)python -m tests.mutants $(ARGS)
 
 bench: sync
 	$(RUN)python -m tests.benchmarks $(ARGS)

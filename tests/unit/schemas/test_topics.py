@@ -1,5 +1,7 @@
 """Names and settings of the topics."""
 
+from dataclasses import replace
+
 import pytest
 
 from schemas.errors import TopicMismatchError
@@ -81,6 +83,12 @@ def test_a_worker_refuses_what_would_lose_data(change):
     wanted = TOPICS.changes_definition("git")
     with pytest.raises(TopicMismatchError):
         require(wanted, existing(wanted, **change))
+
+
+def test_a_worker_refuses_another_number_of_partitions():
+    wanted = TOPICS.changes_definition("git")
+    with pytest.raises(TopicMismatchError, match="has 11 partitions, 12 are needed"):
+        require(wanted, replace(existing(wanted), partitions=11))
 
 
 def test_a_worker_refuses_a_missing_topic():

@@ -34,9 +34,11 @@ class Worker:
         self.state = PartitionState(self.table, 0, 0)
 
     def take(self, arrived, **priorities):
-        policy = Policy(connectors={name: ConnectorPolicy(priority=value) for name, value in priorities.items()})
-        processor = Processor(TOPICS, policy, ProcessorMetrics(CollectorRegistry()))
+        connectors = {name: ConnectorPolicy(priority=value) for name, value in priorities.items()}
+        return self.take_under(Policy(connectors=connectors), arrived)
 
+    def take_under(self, policy, arrived):
+        processor = Processor(TOPICS, policy, ProcessorMetrics(CollectorRegistry()))
         run = Run(TP(arrived.topic, 0), arrived.offset, [arrived], finished=None)
         written = processor.run(run, self.state, 2_000 + arrived.offset)
         for write in written.state:
@@ -57,3 +59,14 @@ def test_an_entity_that_was_published_under_another_policy_is_told_as_changed():
     outputs = worker.take(arriving("cmdb", 2, change(owner="c")), git=100, cmdb=50)
     merged = decode_entity(outputs[TOPICS.entities, 0][0].value)
     assert (merged.entity["spec"]["owner"], merged.changed) == ("a", [""])
+
+
+def test_two_tenants_entities_of_one_name_are_two():
+    worker = Worker()
+    tenants = {name: ConnectorPolicy(tenant=tenant) for name, tenant in (("git", "acme"), ("cmdb", "default"))}
+    keys = [b"acme|" + KEY, KEY]
+    found = [
+        decode_entity(worker.take_under(Policy(connectors=tenants), arriving(*of))[TOPICS.entities, 0][0].value).tenant
+        for of in (("git", 0, change(), keys[0]), ("cmdb", 1, change(), keys[1]))
+    ]
+    assert (found, [key for _, key in worker.table.states]) == (["acme", "default"], keys)
