@@ -28,8 +28,8 @@ def limit(own, topic, size):
     """Have the broker refuse records above *size* bytes."""
     change = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
-    for answer in AdminClient({"bootstrap.servers": own.bootstrap}).incremental_alter_configs([resource]).values():
-        answer.result(20)
+    admin = AdminClient({"bootstrap.servers": own.bootstrap})
+    admin.incremental_alter_configs([resource])[resource].result(20)
 
 
 def states(own, name):
@@ -89,8 +89,8 @@ def test_what_retention_took_away_unread_is_told_and_the_rest_is_merged(own):
     own.worker.stop()
     sent = [own.put("git", component("expired", spec={"owner": "b"}, version=10 + each)) for each in range(5)]
     kept = TopicPartition(topic, partition_of(key, 4), sent[-1].offset)
-    for answer in AdminClient({"bootstrap.servers": own.bootstrap}).delete_records([kept]).values():
-        answer.result(20)
+    admin = AdminClient({"bootstrap.servers": own.bootstrap})
+    admin.delete_records([kept])[kept].result(20)
     own.worker.start()
     own.settle()
     assert own.writes("expired")[-1].entity["spec"] == {"owner": "b"}

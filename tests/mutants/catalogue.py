@@ -1,9 +1,9 @@
 """The mutants: small files that each break one promise, and name the test that must notice.
 
-A file is TOML: `promise` (what the broken build breaks, in a sentence), `file`, `old` and `new` (the old text occurs in the
-file exactly once), and `test` (what pytest takes: the smallest test that fails) or `command` (arguments of Python, and
-`says`: the pattern that its output must then have). `error` names the error that the test must end with where that is
-not an expectation of its own.
+A file is TOML: `promise` (what the broken build breaks, in a sentence), `file`, `old` and `new` (the old text occurs in
+the file exactly once), and `test` (what pytest takes: the smallest test that fails) or `command` (arguments of Python,
+and `says`: the pattern that its output must then have). `error` names the error that the test must end with where that
+is not an expectation of its own.
 """
 
 import tomllib

@@ -21,6 +21,7 @@ from tests.mutants.catalogue import ROOT, Mutant
 LEFT_OUT = (".venv", ".git", ".hypothesis", ".mainstem", ".*_cache")
 SECONDS = 240
 """How long one test may take; what hangs is caught."""
+_WITNESSED = ("-p", "tests.mutants.witness", f"--timeout={SECONDS // 2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,10 @@ class Trials:
 
     def _pytest(self, root: Path, tests: list[str], *, stops_early: bool) -> tuple[list[dict[str, Any]], str]:
         witness = root / "witness.jsonl"
-        arguments = ["-m", "pytest", "-n0", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider",
-                     "-p", "tests.mutants.witness", f"--timeout={SECONDS // 2}", *(["-x"] if stops_early else []), *tests]  # fmt: skip
+        arguments = ["-m", "pytest", "-n0", "-q", "--no-header", "-p", "no:cacheprovider", *_WITNESSED]
+        if stops_early:
+            arguments.append("-x")
+        arguments += tests
         _, said = self._run(root, arguments, MAINSTEM_WITNESS=str(witness), MAINSTEM_TEST_HYPOTHESIS="ci")
         lines = witness.read_text().splitlines() if witness.exists() else []
         return [json.loads(line) for line in lines], said[-500:]

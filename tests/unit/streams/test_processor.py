@@ -62,11 +62,8 @@ def test_an_entity_that_was_published_under_another_policy_is_told_as_changed():
 
 
 def test_two_tenants_entities_of_one_name_are_two():
-    worker = Worker()
-    tenants = {name: ConnectorPolicy(tenant=tenant) for name, tenant in (("git", "acme"), ("cmdb", "default"))}
-    keys = [b"acme|" + KEY, KEY]
-    found = [
-        decode_entity(worker.take_under(Policy(connectors=tenants), arriving(*of))[TOPICS.entities, 0][0].value).tenant
-        for of in (("git", 0, change(), keys[0]), ("cmdb", 1, change(), keys[1]))
-    ]
-    assert (found, [key for _, key in worker.table.states]) == (["acme", "default"], keys)
+    worker, keys = Worker(), [b"acme|" + KEY, KEY]
+    policy = Policy(connectors={"git": ConnectorPolicy(tenant="acme"), "cmdb": ConnectorPolicy()})
+    for offset, (connector, key) in enumerate(zip(("git", "cmdb"), keys, strict=True)):
+        worker.take_under(policy, arriving(connector, offset, change(), key=key))
+    assert [key for _, key in worker.table.states] == keys
