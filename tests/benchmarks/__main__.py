@@ -1,79 +1,72 @@
-"""How fast the processor is beside a hand-written loop and beside Faust as shipped, and whether its memory stays.
+"""How fast, how soon and how large: every figure with its goal beside it, ratios from one run.
 
-usage: python -m tests.benchmarks [--changes N] [--repeats N] [--memory N]
+usage: python -m tests.benchmarks [NAME…] [--quick] [--repeats N] [--json]
+
+NAME is a benchmark or its letter: a engines, b recovery, c sink-rows, d latency, e memory, f growth. `--quick` is for
+trying out: its figures mean nothing.
 """
 
 import argparse
-import json
-import statistics
-import subprocess
+import importlib
 import sys
 import tempfile
-import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from rich.console import Console
 
 from mainstem.embedded import EmbeddedKafka, default_cache_dir
-from tests.benchmarks.engines import STOCK_TABLE
-from tests.benchmarks.load import PARTITIONS, publish
+from tests.benchmarks.figures import Bench, Figure, show
 
-STOCK_SHARE = 6
-"""Faust as shipped is too slow for the whole."""
-GOALS = {"confluent": 0.7, "stock": 4.0}
-
-
-def measure(bootstrap: str, engine: str, count: int) -> dict[str, Any]:
-    prefix = f"b-{uuid.uuid4().hex[:8]}"
-    publish(bootstrap, prefix, count)
-    if engine == "stock":
-        changelog = NewTopic(f"{prefix}-stock-{STOCK_TABLE}-changelog", PARTITIONS, 1)
-        admin = AdminClient({"bootstrap.servers": bootstrap})
-        for answer in admin.create_topics([changelog]).values():
-            answer.result()
-    with tempfile.TemporaryDirectory(prefix="mst-bench-") as data_dir:
-        command = [sys.executable, "-m", "tests.benchmarks.engines", engine, bootstrap, prefix, str(count), data_dir]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
-    return json.loads(result.stdout.splitlines()[-1])
-
-
-def compare(bootstrap: str, count: int, repeats: int) -> None:
-    medians: dict[str, dict[str, float]] = {}
-    for engine in ("mainstem", "confluent", "stock"):
-        share = count // STOCK_SHARE if engine == "stock" else count
-        figures = [measure(bootstrap, engine, share) for _ in range(repeats)]
-        medians[engine] = {name: statistics.median(each[name] for each in figures) for name in ("wall", "cpu")}
-        print(f"{engine:10} {medians[engine]['wall']:9,.0f} changes/s {medians[engine]['cpu']:9,.0f} per CPU second",
-              flush=True)  # fmt: skip
-    for engine, goal in GOALS.items():
-        wall, cpu = (medians["mainstem"][name] / medians[engine][name] for name in ("wall", "cpu"))
-        print(f"mainstem / {engine:10} {wall:5.2f} x wall {cpu:5.2f} x per CPU second   (goal {goal} x)", flush=True)
-
-
-def memory(bootstrap: str, count: int) -> None:
-    resident = measure(bootstrap, "mainstem", count)["resident"]
-    print(f"resident MB after each quarter of {count:,} changes: {resident}, grown {resident[-1] - resident[0]:+} MB")
+BENCHMARKS = {
+    "engines": "tests.benchmarks.throughput",
+    "recovery": "tests.benchmarks.recovery",
+    "sink-rows": "tests.benchmarks.sink_rows",
+    "latency": "tests.benchmarks.latency",
+    "memory": "tests.benchmarks.memory",
+    "growth": "tests.benchmarks.growth",
+}
+LETTERS = dict(zip("abcdef", BENCHMARKS, strict=True))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--changes", type=int, default=60_000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--memory", type=int, default=200_000)
-    options = parser.parse_args()
+    options = _options()
+    figures: list[Figure] = []
+    console = Console(stderr=True)
+    with console.status("") as status:
+        for name in dict.fromkeys(LETTERS.get(each, each) for each in options.names or BENCHMARKS):
+            figures += _measured(name, options, lambda text, name=name: status.update(f"{name}: {text}"))
+            if not options.json:
+                show([each for each in figures if each.benchmark == name], as_json=False)
+    if options.json:
+        show(figures, as_json=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument(
+        "names", nargs="*", choices=[[], *BENCHMARKS, *LETTERS], metavar="NAME", help=", ".join(BENCHMARKS)
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes, once: for trying out")
+    parser.add_argument("--repeats", type=int, default=3, help="medians of so many (3)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser.parse_args()
+
+
+def _measured(name: str, options: argparse.Namespace, say: Callable[[str], None]) -> list[Figure]:
+    module = importlib.import_module(BENCHMARKS[name])
+    say("starting Kafka")
     with tempfile.TemporaryDirectory(prefix="mst-bench-") as data_dir:
         service = EmbeddedKafka(Path(data_dir), cache_dir=default_cache_dir())
         service.start()
         try:
-            if options.changes:
-                compare(service.address, options.changes, options.repeats)
-            if options.memory:
-                memory(service.address, options.memory)
+            repeats = 1 if options.quick else options.repeats
+            bench = Bench(bootstrap=service.address, is_quick=options.quick, repeats=repeats, say=say)
+            figures: list[Figure] = module.measure(bench)
+            return figures
         finally:
             service.stop()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,9 +1,10 @@
 """The same merge on three engines, each in a process of its own.
 
-usage: python -m tests.benchmarks.engines {mainstem|confluent|stock} BOOTSTRAP PREFIX COUNT DATA_DIR
+usage: python -m tests.benchmarks.engines {mainstem|worker|confluent|stock} BOOTSTRAP PREFIX COUNT DATA_DIR SKIP
 
-Prints a JSON object: records per second of wall and CPU time from the first answered run on, and the resident memory at
-each quarter.
+Prints a JSON object once COUNT records are done: records per second of wall and CPU time from the first answered run
+after SKIP on, the resident memory at each quarter, and how the recovery before it went. `worker` is mainstem as one of
+a group: it prints how much it has done, for ever.
 """
 
 import asyncio
@@ -12,9 +13,10 @@ import os
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import faust
 import rocksdict
@@ -49,19 +51,38 @@ class Arrived(NamedTuple):
     headers: tuple[Any, ...]
 
 
+def end(figures: dict[str, Any]) -> NoReturn:
+    print(json.dumps(figures), flush=True)
+    os._exit(0)
+
+
+def resident_mb() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4 // 1024
+
+
+def block_cache_mb(worker: Worker) -> float:
+    """Return how much of the process's memory are blocks that RocksDB keeps, in all of its partitions."""
+    stores = worker.engine._table.data._dbs.values()
+    return sum(store.property_int_value("rocksdb.block-cache-usage") or 0 for store in stores) / 1024**2
+
+
 class Meter:
     """Measures from the first records on: starting up and joining the group is nobody's merge."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, skip: int = 0) -> None:
         self._total = total
+        self._skip = skip
         self._begun: tuple[int, float, float] | None = None
         self._resident: list[int] = []
 
-    def at(self, done: int) -> None:
-        if self._begun is None and done:
+    def at(self, done: int, more: Callable[[], dict[str, Any]] | None = None) -> None:
+        """Look at how much is *done*; once it is all, print the figures, with *more* of them, and end the process."""
+        if not self._total:
+            return
+        if self._begun is None and done > self._skip:
             self._begun = (done, time.perf_counter(), time.process_time())
         if done * 4 // self._total > len(self._resident):
-            self._resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4 // 1024)
+            self._resident.append(resident_mb())
         if done >= self._total:
             before, wall, cpu = self._begun
             count = done - before
@@ -70,28 +91,66 @@ class Meter:
                 "cpu": count / (time.process_time() - cpu),
                 "resident": self._resident,
             }
-            print(json.dumps(figures), flush=True)
-            os._exit(0)
+            end({**figures, **(more() if more else {})})
 
 
-def mainstem(bootstrap: str, topics: Topics, count: int, data_dir: Path) -> None:
-    sources = frozenset(map(topics.changes, CONNECTORS))
-    settings = WorkerSettings(
-        bootstrap_servers=bootstrap, topics=topics, sources=sources, policy=POLICY, data_dir=data_dir
-    )
+class Recovery:
+    """Watches a store that is filled from its changelog: how many records a second, from the first one seen on."""
 
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+        self.figures: dict[str, float] = {}
+
+    def look(self, recovered: int, *, is_over: bool) -> None:
+        now = time.perf_counter()
+        if self._first is None and recovered:
+            self._first = (now, recovered)
+        if self._first and is_over and not self.figures:
+            begun, before = self._first
+            rate = (recovered - before) / (now - begun)
+            self.figures = {"recovered": recovered, "rate": rate, "recovery_resident": resident_mb()}
+
+
+def mainstem(bootstrap: str, topics: Topics, count: int, data_dir: Path, skip: int) -> None:
     async def main() -> None:
-        worker, meter = Worker(settings, metrics=ProcessorMetrics(CollectorRegistry())), Meter(count)
+        metrics = ProcessorMetrics(CollectorRegistry())
+        worker, meter, recovery = _worker(bootstrap, topics, data_dir, metrics), Meter(count, skip), Recovery()
         running = asyncio.ensure_future(worker.run(asyncio.Event()))
         while not running.done():
             await asyncio.sleep(0.02)
-            meter.at(worker.engine.done)
+            recovery.look(int(metrics.recovered._value.get()), is_over=worker.engine.lag is not None)
+            meter.at(worker.engine.done, lambda: {**recovery.figures, "block_cache": block_cache_mb(worker)})
+            if not count and recovery.figures:
+                end({**recovery.figures, "block_cache": block_cache_mb(worker)})
         await running
 
     asyncio.run(main())
 
 
-def stock(bootstrap: str, topics: Topics, count: int, data_dir: Path) -> None:
+def worker(bootstrap: str, topics: Topics, _count: int, data_dir: Path, _skip: int) -> None:
+    async def main() -> None:
+        one = _worker(bootstrap, topics, data_dir, ProcessorMetrics(CollectorRegistry()))
+        running = asyncio.ensure_future(one.run(asyncio.Event()))
+        while not running.done():
+            await asyncio.sleep(0.05)
+            print(json.dumps({"at": time.monotonic(), "done": one.engine.done}), flush=True)
+        await running
+
+    asyncio.run(main())
+
+
+def _worker(bootstrap: str, topics: Topics, data_dir: Path, metrics: ProcessorMetrics) -> Worker:
+    settings = WorkerSettings(
+        bootstrap_servers=bootstrap,
+        topics=topics,
+        sources=frozenset(map(topics.changes, CONNECTORS)),
+        policy=POLICY,
+        data_dir=data_dir,
+    )
+    return Worker(settings, metrics=metrics)
+
+
+def stock(bootstrap: str, topics: Topics, count: int, data_dir: Path, skip: int) -> None:
     """Faust as shipped: one event at a time, `await topic.send`, a table in RocksDB."""
     app = faust.App(
         f"{topics.prefix}-stock", broker=f"kafka://{bootstrap}", store="rocksdb://", datadir=str(data_dir),
@@ -102,7 +161,7 @@ def stock(bootstrap: str, topics: Topics, count: int, data_dir: Path) -> None:
     source = app.topic(*map(topics.changes, CONNECTORS), key_type=bytes, value_type=bytes)
     entities = app.topic(topics.entities, key_type=bytes, value_type=bytes)
     table = app.Table(STOCK_TABLE, key_type=bytes, value_type=bytes, partitions=PARTITIONS)
-    processor, meter = Processor(topics, POLICY, ProcessorMetrics(CollectorRegistry())), Meter(count)
+    processor, meter = Processor(topics, POLICY, ProcessorMetrics(CollectorRegistry())), Meter(count, skip)
 
     class View:
         """Faust's table knows the partition by the event. It has no deadlines."""
@@ -138,7 +197,16 @@ def stock(bootstrap: str, topics: Topics, count: int, data_dir: Path) -> None:
             meter.at(done)
 
     async def main() -> None:
-        await app.start()
+        starting = asyncio.ensure_future(app.start())
+        recovery, whole = Recovery(), 0
+        while not count:
+            await asyncio.sleep(0.02)
+            left = app.tables.recovery.active_remaining_total() if starting.done() else 0
+            whole = max(whole, left)
+            recovery.look(whole - left, is_over=bool(whole) and not left)
+            if recovery.figures:
+                end(recovery.figures)
+        await starting
         await app.wait_until_stopped()
 
     asyncio.run(main())
@@ -185,14 +253,14 @@ class Store:
 class Loop:
     """The ceiling: librdkafka's threads around the same processor, runs pipelined; no rebalance is survived."""
 
-    def __init__(self, bootstrap: str, topics: Topics, count: int, data_dir: Path) -> None:
+    def __init__(self, bootstrap: str, topics: Topics, count: int, data_dir: Path, skip: int) -> None:
         shared = {"bootstrap.servers": bootstrap, "log_level": 0}
         self._consumer = Consumer({**shared, "group.id": f"{topics.prefix}-loop", "auto.offset.reset": "earliest",
                                    "enable.auto.commit": False, "fetch.wait.max.ms": 50})  # fmt: skip
         self._producer = Producer({**shared, "linger.ms": 1, "batch.size": 262_144, "acks": "all",
                                    "enable.idempotence": True, "queue.buffering.max.messages": 1_000_000})  # fmt: skip
         self._topics = topics
-        self._meter = Meter(count)
+        self._meter = Meter(count, skip)
         data_dir.mkdir(parents=True)
         self._store = Store(data_dir)
         self._processor = Processor(topics, POLICY, ProcessorMetrics(CollectorRegistry()))
@@ -250,14 +318,14 @@ class Loop:
 
 
 def main() -> None:
-    engine, bootstrap, prefix, count, data_dir = sys.argv[1:]
+    engine, bootstrap, prefix, count, data_dir, skip = sys.argv[1:]
     log.configure(json=True, level=40)
     topics = Topics(prefix=prefix, partitions=PARTITIONS, replication_factor=1)
-    arguments = (bootstrap, topics, int(count), Path(data_dir) / engine)
+    arguments = (bootstrap, topics, int(count), Path(data_dir) / engine, int(skip))
     if engine == "confluent":
         Loop(*arguments).run()
     else:
-        {"mainstem": mainstem, "stock": stock}[engine](*arguments)
+        {"mainstem": mainstem, "worker": worker, "stock": stock}[engine](*arguments)
 
 
 if __name__ == "__main__":

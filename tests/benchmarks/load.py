@@ -1,8 +1,9 @@
 """The load that every engine gets: 1.2 kB changes of three connectors about 5,000 entities."""
 
+import itertools
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from confluent_kafka import Producer
 
@@ -30,6 +31,16 @@ def changes(count: int) -> Iterator[tuple[str, bytes, bytes]]:
         yield connector, b"component:default/svc-%d" % entity, json.dumps(_change(rng, entity, connector)).encode()
 
 
+def repeated(count: int) -> Iterator[tuple[str, bytes, bytes]]:
+    """Yield what each connector says about each entity, and then the same again: a resync of what did not change."""
+    said = []
+    for entity in range(KEYS):
+        for connector in CONNECTORS:
+            document = _change(random.Random(f"{entity} {connector}"), entity, connector)
+            said.append((connector, b"component:default/svc-%d" % entity, json.dumps(document).encode()))
+    yield from itertools.islice(itertools.cycle(said), count)
+
+
 def _change(rng, entity, connector):
     annotations = {f"acme.com/{connector}-{at}": f"{rng.randrange(9)}" + "a" * 30 for at in range(6)}
     metadata = {
@@ -49,13 +60,13 @@ def _change(rng, entity, connector):
     return {"entity": entity, "service": service}
 
 
-def publish(bootstrap: str, prefix: str, count: int) -> None:
-    """Make the topics of *prefix* and fill them with *count* changes."""
+def publish(bootstrap: str, prefix: str, wanted: int | Iterable[tuple[str, bytes, bytes]]) -> None:
+    """Make the topics of *prefix* and fill them with what is *wanted*, or so many changes."""
     topics = Topics(prefix=prefix, partitions=PARTITIONS, replication_factor=1)
     Cluster({"bootstrap.servers": bootstrap}).create(topics.definitions(CONNECTORS))
     settings = {"bootstrap.servers": bootstrap, "partitioner": "murmur2", "linger.ms": 20, "log_level": 0}
     producer = Producer({**settings, "queue.buffering.max.messages": 1_000_000})
-    for connector, key, value in changes(count):
+    for connector, key, value in changes(wanted) if isinstance(wanted, int) else wanted:
         producer.produce(topics.changes(connector), value, key)
         producer.poll(0)
     assert not producer.flush(120)

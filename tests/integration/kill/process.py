@@ -67,7 +67,11 @@ class WorkerProcess:
 
     def wait_until_ended(self, seconds: float = 40) -> str:
         """Return the sentence with which it ended by itself."""
-        assert self.process.wait(seconds) == 1, self.output()[-3000:]
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the worker goes on:\n{self.output()[-3000:]}") from None
+        assert code == 1, self.output()[-3000:]
         self.process = None
         return self._last_words()["ended"]
 
