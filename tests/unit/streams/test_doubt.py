@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from schemas.codec import decode_entity
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics
-from streams.engine import PartitionState
+from streams.partition import PartitionState
 from streams.policy import Policy
 from streams.processor import Processor
 from streams.transport import Run
@@ -36,7 +36,7 @@ def published(table, documents, *, offset, is_doubtful):
     ]
     written = processor.run(Run(TP(topic, 0), offset, records, finished=None), state, 2_000)
     for write in written.state:
-        table.states[0, write.key] = write.value
+        table.keep(0, write)
     outputs = [output.value for output in written.outputs.get((TOPICS.entities, 0), ())]
     return [value and decode_entity(value).entity["spec"]["owner"] for value in outputs]
 

@@ -1,0 +1,55 @@
+"""Who may write a partition: two workers of one group, one of which is stopped, or joins, under load."""
+
+import signal
+
+import pytest
+
+from tests.integration.installation import Installation, component
+from tests.integration.kill.process import WorkerProcess
+
+NAMES = 400
+
+
+@pytest.fixture
+def own(kafka):
+    """Yield an installation whose topics hold more than a worker merges in a moment."""
+    installation = Installation(kafka, {"git": {"priority": 50}, "cmdb": {"priority": 60}})
+    for number in range(60_000):
+        installation.queue(
+            "git", component(f"owned-{number % NAMES}", spec={"owner": f"team-{number}"}, version=number)
+        )
+    installation.flush()
+    yield installation
+    installation.close()
+
+
+@pytest.fixture
+def other(own):
+    worker = WorkerProcess(own.worker.settings, own.worker.directory.with_name("other"))
+    yield worker
+    worker.kill()
+
+
+def test_a_worker_that_was_stopped_for_longer_than_its_session_ends_before_it_writes_anything_more(own, other):
+    own.worker.start()
+    own.worker.wait_until_working()
+    own.worker.signal(signal.SIGSTOP)
+    other.start()
+    other.wait_until_working()
+    own.settle()
+    written = len(own.read(own.topics.changelog))
+    own.worker.signal(signal.SIGCONT)
+    assert "ended before it wrote anything more" in own.worker.wait_until_ended()
+    assert len(own.read(own.topics.changelog)) == written
+
+
+def test_a_worker_that_joins_under_load_repeats_nothing_and_skips_nothing(own, other):
+    own.worker.start()
+    own.worker.wait_until_working()
+    other.start()
+    other.wait_until_working()
+    own.settle()
+    counted = [worker.stop() for worker in (own.worker, other)]
+    assert sum(each["records"] for each in counted) == 60_000
+    assert all(each["records"] > 0 for each in counted)
+    assert len({each.key() for each in own.read(own.topics.entities)}) == NAMES
