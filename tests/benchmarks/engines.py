@@ -201,7 +201,7 @@ def stock(bootstrap: str, topics: Topics, count: int, data_dir: Path, skip: int)
         recovery, whole = Recovery(), 0
         while not count:
             await asyncio.sleep(0.02)
-            left = app.tables.recovery.active_remaining_total() if starting.done() else 0
+            left = app.tables.recovery.active_remaining_total()
             whole = max(whole, left)
             recovery.look(whole - left, is_over=bool(whole) and not left)
             if recovery.figures:

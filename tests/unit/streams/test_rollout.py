@@ -14,7 +14,7 @@ def test_a_policy_that_is_as_new_or_newer_is_let_in(revision):
 
 
 def test_an_older_policy_is_refused_with_what_to_do():
-    with pytest.raises(ConfigError, match="2 is lower than 3.*set a higher merge.revision"):
+    with pytest.raises(ConfigError, match=r"2 is lower than 3.*set a higher merge\.revision"):
         IN_FORCE.admit(2)
 
 
