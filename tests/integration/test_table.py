@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from types import SimpleNamespace
 
 from aiokafka.structs import ConsumerRecord
+from faust.types.tuples import TP
 from prometheus_client import CollectorRegistry
 
 from schemas.codec import encode_records, records_version
@@ -84,6 +87,15 @@ def test_recovery_leaves_one_deadline_of_a_key(tmp_path):
         table.recover(0, [changelog(1, deadline=100)])
         table.recover(0, [changelog(2, deadline=200)])
         assert (table.due(0, 150, 9), table.due(0, 250, 9)) == ([], [KEY])
+
+
+def test_what_faust_hands_over_again_is_not_written(tmp_path):
+    """Its buffer is older than what was written as it was fetched, and than what runs have written since."""
+    old = SimpleNamespace(message=SimpleNamespace(**asdict(changelog(1)), tp=TP(TOPICS.changelog, 0)))
+    with table_in(tmp_path) as table:
+        table.recover(0, [changelog(1), changelog(2)])
+        table.apply_changelog_batch([old])
+        assert version_of(table) == 2
 
 
 def test_what_a_later_run_holds_outlasts_the_answer_for_an_earlier_one(tmp_path):

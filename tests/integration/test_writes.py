@@ -64,6 +64,21 @@ def test_a_state_that_the_broker_refuses_is_held_nowhere(own):
     assert [list(each.by_connector) for each in states(own, "stateless")] == [["git"]]
 
 
+def test_what_was_published_without_becoming_state_is_made_good(own):
+    limit(own, own.topics.changelog, TOO_SMALL)
+    own.put("git", component("orphan", service={"text": TEXT}))
+    own.worker.start()
+    own.worker.wait_until_ended()
+    assert [each.change for each in own.writes("orphan")] == ["created"]
+    # Taken together with what was published, nothing is left: what was published must still be ended.
+    own.put("git", {"op": "delete", "entityRef": "component:default/orphan"})
+    limit(own, own.topics.changelog, 8_000_000)
+    own.worker.start()
+    own.settle()
+    *_, last = own.read(own.topics.entities)
+    assert last.value() is None
+
+
 def test_what_several_connectors_say_at_once_is_all_merged(kafka):
     """The runs of several topics are in flight together: each builds on what is not answered yet."""
     connectors = {f"part-{number}": {"priority": number} for number in range(6)}

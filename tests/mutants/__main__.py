@@ -8,6 +8,7 @@ NAME is a mutant, or a part of its name such as `streams/`. Ends with 1 when one
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,7 @@ _PIPE_COLUMNS = 200
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _options()
     chosen = [each for each in mutants() if not options.names or any(name in each.name for name in options.names)]
     if not chosen:
@@ -104,7 +106,7 @@ def _judge(chosen: list[Mutant], trials: Trials, options: argparse.Namespace) ->
 
 def _control(chosen: list[Mutant], trials: Trials, pool: ThreadPoolExecutor) -> dict[str, str]:
     """Return the tests that do not pass on the unbroken tree: they show nothing about a mutant."""
-    tests = {each.test for each in chosen if each.test}
+    tests = {each.test for each in chosen}
     by_file: dict[str, set[str]] = {}
     for test in tests:
         # The quick ones in one process, the others a file at a time: they share what its fixtures start.
@@ -135,7 +137,7 @@ def _show(verdicts: list[Verdict], *, as_json: bool) -> None:
     if as_json:
         rows = [
             {"name": v.mutant.name, "promise": v.mutant.promise, "caught": v.is_caught, "reason": v.reason,
-             "seconds": round(v.seconds, 1), "test": v.mutant.test or v.mutant.command}
+             "seconds": round(v.seconds, 1), "test": v.mutant.test}
             for v in verdicts
         ]  # fmt: skip
         print(json.dumps(rows, indent=2))
@@ -152,7 +154,7 @@ def _show(verdicts: list[Verdict], *, as_json: bool) -> None:
 
 def _show_list(chosen: list[Mutant], *, as_json: bool) -> None:
     if as_json:
-        rows = [{"name": m.name, "promise": m.promise, "file": m.file, "test": m.test or m.command} for m in chosen]
+        rows = [{"name": m.name, "promise": m.promise, "file": m.file, "test": m.test} for m in chosen]
         print(json.dumps(rows, indent=2))
         return
     table = Table("mutant", "what it breaks", "file")

@@ -1,9 +1,8 @@
 """The mutants: small files that each break one promise, and name the test that must notice.
 
 A file is TOML: `promise` (what the broken build breaks, in a sentence), `file`, `old` and `new` (the old text occurs in
-the file exactly once), and `test` (what pytest takes: the smallest test that fails) or `command` (arguments of Python,
-and `says`: the pattern that its output must then have). `error` names the error that the test must end with where that
-is not an expectation of its own.
+the file exactly once), and `test` (what pytest takes: the smallest test that fails). `error` names the error that the
+test must end with where that is not an expectation of its own.
 """
 
 import tomllib
@@ -24,14 +23,12 @@ class Mutant:
     file: str
     old: str
     new: str
-    test: str = ""
-    command: str = ""
-    says: str = ""
+    test: str
     error: str = ""
 
     @property
     def needs_services(self) -> bool:
-        return bool(self.command) or not self.test.startswith(("tests/unit/", "tests/properties/"))
+        return not self.test.startswith(("tests/unit/", "tests/properties/"))
 
     def faults(self, root: Path) -> list[str]:
         """Return a sentence for each reason why this is no mutant of the build at *root*."""
@@ -43,9 +40,7 @@ class Mutant:
             found.append(f"{self.name}: the old text occurs {count} times in {self.file}")
         if self.old == self.new:
             found.append(f"{self.name}: the new text is the old one")
-        if bool(self.test) is bool(self.command):
-            found.append(f"{self.name}: needs a test or a command")
-        if self.test and not _is_there(root, self.test):
+        if not _is_there(root, self.test):
             found.append(f"{self.name}: there is no test {self.test}")
         return found
 

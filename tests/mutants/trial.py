@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -64,7 +63,7 @@ class Trials:
             except SyntaxError as error:
                 is_caught, reason = False, f"no program any more: {error}"
             else:
-                is_caught, reason = self._command(root, mutant) if mutant.command else self._test(root, mutant)
+                is_caught, reason = self._test(root, mutant)
         return Verdict(mutant=mutant, is_caught=is_caught, reason=reason, seconds=time.monotonic() - began)
 
     def end(self) -> None:
@@ -84,14 +83,6 @@ class Trials:
         if first["when"] != "call" or not is_right:
             return False, f"failed for another reason ({first['when']}): {told}"
         return True, told
-
-    def _command(self, root: Path, mutant: Mutant) -> tuple[bool, str]:
-        arguments = [part.format(**self.environment) for part in mutant.command.split()]
-        code, said = self._run(root, arguments)
-        match = re.search(mutant.says, said)
-        if code == 0:
-            return False, "survived"
-        return match is not None, f"exit code {code}: {match[0] if match else said[-300:]}"
 
     def _pytest(self, root: Path, tests: list[str], *, stops_early: bool) -> tuple[list[dict[str, Any]], str]:
         witness = root / "witness.jsonl"
