@@ -1,23 +1,23 @@
 """Who may write a partition: two workers of one group, one of which is stopped, or joins, under load."""
 
 import signal
+import time
 
 import pytest
 
 from tests.integration.installation import Installation, component
 from tests.integration.kill.process import WorkerProcess
 
-NAMES = 400
+NAMES = 24_000
+"""More than a worker merges in the moment until it is stopped, or another one joins."""
 
 
 @pytest.fixture
 def own(kafka):
     """Yield an installation whose topics hold more than a worker merges in a moment."""
     installation = Installation(kafka, {"git": {"priority": 50}, "cmdb": {"priority": 60}})
-    for number in range(60_000):
-        installation.queue(
-            "git", component(f"owned-{number % NAMES}", spec={"owner": f"team-{number}"}, version=number)
-        )
+    for number in range(NAMES):
+        installation.queue("git", component(f"owned-{number}"))
     installation.flush()
     yield installation
     installation.close()
@@ -32,11 +32,12 @@ def other(own):
 
 def test_a_worker_that_was_stopped_for_longer_than_its_session_ends_before_it_writes_anything_more(own, other):
     own.worker.start()
-    own.worker.wait_until_working()
+    own.worker.wait_until_working(90)
+    time.sleep(0.3)
     own.worker.signal(signal.SIGSTOP)
     other.start()
-    other.wait_until_working()
-    own.settle()
+    other.wait_until_working(90)
+    own.settle(150)
     written = len(own.read(own.topics.changelog))
     own.worker.signal(signal.SIGCONT)
     assert "ended before it wrote anything more" in own.worker.wait_until_ended()
@@ -45,11 +46,11 @@ def test_a_worker_that_was_stopped_for_longer_than_its_session_ends_before_it_wr
 
 def test_a_worker_that_joins_under_load_repeats_nothing_and_skips_nothing(own, other):
     own.worker.start()
-    own.worker.wait_until_working()
+    own.worker.wait_until_working(90)
     other.start()
-    other.wait_until_working()
-    own.settle()
+    other.wait_until_working(90)
+    own.settle(150)
     counted = [worker.stop() for worker in (own.worker, other)]
-    assert sum(each["records"] for each in counted) == 60_000
+    assert sum(each["records"] for each in counted) == NAMES
     assert all(each["records"] > 0 for each in counted)
     assert len({each.key() for each in own.read(own.topics.entities)}) == NAMES

@@ -25,7 +25,11 @@ def own(kafka):
 
 def limit(own, topic, size):
     """Have the broker refuse records above *size* bytes."""
-    change = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    configure(own, topic, "max.message.bytes", size)
+
+
+def configure(own, topic, name, value):
+    change = ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
     admin = AdminClient({"bootstrap.servers": own.bootstrap})
     admin.incremental_alter_configs([resource])[resource].result(20)
@@ -34,6 +38,12 @@ def limit(own, topic, size):
 def states(own, name):
     key = f"component:default/{name}".encode()
     return [decode_records(each.value()) for each in own.read(own.topics.changelog) if each.key() == key]
+
+
+def wait_until_settled_in(own):
+    """Wait until the worker has noted its policy in each partition: it writes nothing more by itself."""
+    own.worker.wait_until_working(90)
+    own.eventually(lambda: own.worker.output().count("processor.rollout_ended") == own.topics.partitions, 60)
 
 
 def is_waiting(own):
@@ -53,9 +63,10 @@ def test_an_entity_that_the_broker_refuses_is_no_state_and_its_change_is_not_com
 
 
 def test_a_state_that_the_broker_refuses_is_held_nowhere(own):
+    own.worker.start()
+    wait_until_settled_in(own)
     limit(own, own.topics.changelog, TOO_SMALL)
     own.put("git", component("stateless", service={"text": TEXT}))
-    own.worker.start()
     own.worker.wait_until_ended()
     assert (states(own, "stateless"), is_waiting(own)) == ([], True)
     limit(own, own.topics.changelog, 8_000_000)
@@ -65,14 +76,15 @@ def test_a_state_that_the_broker_refuses_is_held_nowhere(own):
 
 
 def test_what_was_published_without_becoming_state_is_made_good(own):
-    limit(own, own.topics.changelog, TOO_SMALL)
-    own.put("git", component("orphan", service={"text": TEXT}))
     own.worker.start()
+    wait_until_settled_in(own)
+    configure(own, own.topics.changelog, "message.timestamp.before.max.ms", 0)
+    own.put("git", component("orphan"))
     own.worker.wait_until_ended()
-    assert [each.change for each in own.writes("orphan")] == ["created"]
-    # Taken together with what was published, nothing is left: what was published must still be ended.
+    assert (len(own.writes("orphan")), states(own, "orphan"), is_waiting(own)) == (1, [], True)
+    configure(own, own.topics.changelog, "message.timestamp.before.max.ms", 2**63 - 1)
+    # Taken together with what was published, nothing comes of it: what was published must still be ended.
     own.put("git", {"op": "delete", "entityRef": "component:default/orphan"})
-    limit(own, own.topics.changelog, 8_000_000)
     own.worker.start()
     own.settle()
     *_, last = own.read(own.topics.entities)

@@ -42,4 +42,4 @@ def _is_expectation(error: BaseException) -> bool:
         return True
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     is_in_test = bool(frames) and "/tests/" in frames[-1].f_code.co_filename
-    return is_in_test and isinstance(error, LookupError | ValueError)
+    return is_in_test and isinstance(error, AttributeError | LookupError | ValueError)
