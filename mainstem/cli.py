@@ -7,11 +7,19 @@ from typing import Final
 import typer
 
 from mainstem import log
-<<<<<<< HEAD
-from mainstem.commands import database, dead_letters, demo, entities, explain, publish, roles, topics, up
-=======
-from mainstem.commands import database, demo, entities, explain, publish, rebuild, roles, topics, up, verify
->>>>>>> 0ade0f362a1e81514d69bc32523ada8eec49c76d
+from mainstem.commands import (
+    database,
+    dead_letters,
+    demo,
+    entities,
+    explain,
+    publish,
+    rebuild,
+    roles,
+    topics,
+    up,
+    verify,
+)
 from mainstem.commands.options import CONTEXT, configuration_check
 from schemas.errors import MainstemError
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -15,6 +15,9 @@ from mainstem.configuration.plugins import check_sinks, check_types
 from schemas.database import where
 from schemas.errors import ConfigError, UnavailableError
 from schemas.topics import Topics
+
+if TYPE_CHECKING:
+    from schemas.registry import Registry
 
 DEFAULT_DATA_DIR: Final = Path(".mainstem")
 _UNSUPPORTED: Final = ("entity_types", "field_mapping", "filters", "dependency_extraction")
@@ -79,6 +82,17 @@ class Installation:
         dsn = configured.get_secret_value() if configured else self._running("Postgres", "postgres.dsn").postgres
         where(dsn)
         return dsn
+
+    @property
+    def schema_registry(self) -> "Registry | None":
+        """A new client of the schema registry; None where none is configured. Raises ConfigError for a wrong URL."""
+        configured = self.config.kafka.schema_registry
+        if configured is None:
+            return None
+        from schemas.registry import Registry  # noqa: PLC0415 - half a second, spent only where one is configured
+
+        password = configured.password.get_secret_value() if configured.password else None
+        return Registry(configured.url, username=configured.username, password=password)
 
     @property
     def connector_ids(self) -> list[str]:

@@ -86,24 +86,8 @@ def embedded(
 
     Yields the installation, knowing where they are, and the services.
     """
-    config, data_dir = installation.config, installation.data_dir
-    services: dict[str, EmbeddedService] = {}
-    if config.kafka.bootstrap_servers is None:
-        cache_dir = config.cache_dir or default_cache_dir()
-        services["kafka"] = EmbeddedKafka(data_dir, cache_dir=cache_dir, progress=progress)
-    if config.postgres.dsn is None:
-        services["postgres"] = EmbeddedPostgres(data_dir)
-    if services and config.embedded != "auto":
-        keys = {"kafka": "kafka.bootstrap_servers", "postgres": "postgres.dsn"}
-        wanted = " and ".join(keys[name] for name in services)
-        raise ConfigError(
-            f"MAINSTEM_EMBEDDED={config.embedded}: set {wanted}"
-            + (
-                " (embedding through Docker is not supported yet by this version)"
-                if config.embedded == "docker"
-                else ""
-            )
-        )
+    config = installation.config
+    services = _services(installation, progress)
     try:
         with ThreadPoolExecutor(max_workers=2) as pool:
             list(pool.map(lambda service: service.start(), services.values()))
@@ -116,6 +100,28 @@ def embedded(
     finally:
         for service in reversed(services.values()):
             service.stop()
+
+
+def _services(installation: Installation, progress: ProgressHook | None) -> dict[str, EmbeddedService]:
+    config, data_dir = installation.config, installation.data_dir
+    keys = {"kafka": "kafka.bootstrap_servers", "postgres": "postgres.dsn"}
+    given = {"kafka": config.kafka.bootstrap_servers, "postgres": config.postgres.dsn}
+    wanted = [name for name in keys if given[name] is None]
+    if wanted and config.embedded == "off":
+        raise ConfigError(f"MAINSTEM_EMBEDDED=off: set {' and '.join(keys[name] for name in wanted)}")
+    if wanted and config.embedded == "docker":
+        from mainstem.embedded import containers  # noqa: PLC0415 - an extra
+
+        containers.require_engine()
+        contained = {"kafka": containers.DockerKafka, "postgres": containers.DockerPostgres}
+        return {name: contained[name](data_dir) for name in wanted}
+    services: dict[str, EmbeddedService] = {}
+    if "kafka" in wanted:
+        cache_dir = config.cache_dir or default_cache_dir()
+        services["kafka"] = EmbeddedKafka(data_dir, cache_dir=cache_dir, progress=progress)
+    if "postgres" in wanted:
+        services["postgres"] = EmbeddedPostgres(data_dir)
+    return services
 
 
 def prepare(installation: Installation) -> None:
@@ -161,9 +167,10 @@ def _is_healthy(installation: Installation) -> bool:
     try:
         installation.cluster.cluster_id()
         psycopg.connect(installation.dsn, connect_timeout=_SOCKET_SECONDS).close()
+        registry = installation.schema_registry
     except (MainstemError, psycopg.Error):
         return False
-    return True
+    return registry is None or registry.answers()
 
 
 def _require_free(installation: Installation) -> None:

@@ -1,70 +1,67 @@
 """Bytes on the topics, and the values they stand for. Avro travels in the Confluent wire format.
 
-The wire ids are those of `schemas/avro/ids.json`; an id, once used, is never given to another schema.
+Which schema a wire id stands for is said by `schemas/writers.py`.
 """
 
 import io
-import struct
-from functools import cache
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
+from uuid import UUID
 
 import fastavro
 import orjson
 
+from schemas import writers
 from schemas.avro_binary import entity_bytes, read_records, records_bytes
 from schemas.canonical import canonical_json, parse_json
 from schemas.entities import MergedEntity, Texts
 from schemas.errors import DecodeError
 from schemas.records import NEVER, Record, Records
 from schemas.topics import MAX_CHANGE_BYTES
+from schemas.writers import AVRO_DIRECTORY, WIRE
 
-AVRO_DIRECTORY: Final = Path(__file__).parent / "avro"
+__all__ = [
+    "AVRO_DIRECTORY",
+    "decode_change",
+    "decode_entity",
+    "decode_records",
+    "encode_entity",
+    "encode_records",
+    "records_version",
+]
 
-_WIRE = struct.Struct(">bI")
 _INHERIT: Final = "CONNECTOR"
-
-
-@cache
-def _ids() -> dict[int, str]:
-    return {int(wire_id): file for wire_id, file in orjson.loads((AVRO_DIRECTORY / "ids.json").read_bytes()).items()}
-
-
-@cache
-def _schema(file: str) -> Any:
-    return fastavro.parse_schema(orjson.loads((AVRO_DIRECTORY / file).read_bytes()))
-
-
-@cache
-def _wire_header(file: str) -> bytes:
-    """The newest id of *file*: ids of older versions name files of their own."""
-    return _WIRE.pack(0, max(wire_id for wire_id, name in _ids().items() if name == file))
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def _encode(file: str, value: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    buffer.write(_wire_header(file))
-    fastavro.schemaless_writer(buffer, _schema(file), value)
+    buffer.write(writers.header(file))
+    fastavro.schemaless_writer(buffer, writers.schema(file), value)
     return buffer.getvalue()
 
 
 def _decode(file: str, data: bytes) -> dict[str, Any]:
-    if len(data) < _WIRE.size:
+    if len(data) < WIRE.size:
         raise DecodeError("shorter than the five bytes that name an Avro schema")
-    magic, wire_id = _WIRE.unpack_from(data)
-    written = _ids().get(wire_id)
-    if magic or written is None:
-        raise DecodeError(f"schema id {wire_id} is not known; schemas/avro/ids.json lists those that are")
-    buffer = io.BytesIO(data)
-    buffer.seek(_WIRE.size)
-    try:
-        reader = None if written == file else _schema(file)
-        value = fastavro.schemaless_reader(buffer, _schema(written), reader)
-    except Exception as error:  # noqa: BLE001 - fastavro raises whatever broken bytes lead it to
-        raise DecodeError(f"not Avro of schema id {wire_id}: {type(error).__name__}") from None
-    if buffer.tell() != len(data):
-        raise DecodeError(f"bytes follow the Avro value of schema id {wire_id}")
-    return cast("dict[str, Any]", value)
+    magic, wire_id = WIRE.unpack_from(data)
+    if magic:
+        raise DecodeError("the value does not begin with the byte 0x00 (Avro)")
+    fault = ""
+    for writer in writers.candidates(file, wire_id):
+        buffer = io.BytesIO(data)
+        buffer.seek(WIRE.size)
+        own = writers.schema(file)
+        try:
+            value = fastavro.schemaless_reader(buffer, writer, None if writer is own else own)
+        except Exception as error:  # noqa: BLE001 - fastavro raises whatever broken bytes lead it to
+            fault = fault or f"not Avro of schema id {wire_id}: {type(error).__name__}"
+            continue
+        if buffer.tell() == len(data):
+            return cast("dict[str, Any]", value)
+        fault = fault or f"bytes follow the Avro value of schema id {wire_id}"
+    raise DecodeError(fault)
 
 
 def decode_change(value: bytes | None) -> dict[str, Any]:
@@ -81,7 +78,7 @@ def decode_change(value: bytes | None) -> dict[str, Any]:
 
 
 def _change_of_avro(fields: dict[str, Any]) -> dict[str, Any]:
-    document = {name: value for name, value in fields.items() if value is not None}
+    document = {name: _without_logical_type(value) for name, value in fields.items() if value is not None}
     if any(isinstance(value, str) and "\0" in value for value in document.values()):
         raise DecodeError("a text holds the character U+0000, which no database can keep")
     if fields["ttlSeconds"] == _INHERIT:
@@ -92,6 +89,13 @@ def _change_of_avro(fields: dict[str, Any]) -> dict[str, Any]:
         if name in document:
             document[name] = _one_value(document[name])
     return document
+
+
+def _without_logical_type(value: Any) -> Any:
+    """A writer's own schema may call a number a timestamp, or a text a UUID."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return (value - _EPOCH) // _MILLISECOND
+    return str(value) if isinstance(value, UUID) else value
 
 
 def _one_value(text: str) -> Any:
@@ -105,7 +109,7 @@ def _one_value(text: str) -> Any:
 def encode_entity(entity: MergedEntity, texts: Texts | None = None) -> bytes:
     """Return the value of the entities topic. *texts*: its three parts, where somebody has encoded them already."""
     texts = texts or Texts(*map(canonical_json, (entity.entity, entity.service, entity.provenance)))
-    return _wire_header("MergedEntity.avsc") + entity_bytes(entity, texts)
+    return writers.header("MergedEntity.avsc") + entity_bytes(entity, texts)
 
 
 def entity_fields(data: bytes) -> dict[str, Any]:
@@ -132,13 +136,13 @@ def decode_entity(data: bytes) -> MergedEntity:
 
 
 def encode_records(held: Records) -> bytes:
-    return _wire_header("Records.avsc") + records_bytes(held)
+    return writers.header("Records.avsc") + records_bytes(held)
 
 
 def decode_records(data: bytes) -> Records:
     """Raises DecodeError for bytes that :func:`encode_records` of no version made."""
-    if data.startswith(_wire_header("Records.avsc")):
-        held = read_records(data, _WIRE.size)
+    if data.startswith(writers.header("Records.avsc")):
+        held = read_records(data, WIRE.size)
         if held is not None:
             return held
     fields = _decode("Records.avsc", data)
@@ -154,7 +158,7 @@ def decode_records(data: bytes) -> Records:
 def records_version(data: bytes) -> int:
     """Return the version of an encoded :class:`Records` without reading the rest of it."""
     number = shift = 0
-    for byte in data[_WIRE.size : _WIRE.size + 10]:
+    for byte in data[WIRE.size : WIRE.size + 10]:
         number |= (byte & 0x7F) << shift
         if byte < 0x80:  # noqa: PLR2004 - the last byte of an Avro varint has its high bit clear
             break

@@ -27,22 +27,25 @@ _REFUSALS: Final = (
 
 
 def migrate(dsn: str) -> None:
-    """Bring the database to the newest schema. Several processes may do so at once: one does it, the others wait."""
+    """Bring the database to the newest schema. Several processes may do so at once: one does it, the others wait.
+
+    A database that a later version migrated is left as it is: that version keeps it usable for this one.
+    """
     from alembic import command  # noqa: PLC0415 - costs 1.2 s of every command if imported above
 
     with _reachable(dsn) as connection:
+        if _is_newer(_version(connection)):
+            return
         connection.close()
         command.upgrade(_config(lambda: _connect(dsn)), "head")
 
 
 def check(dsn: str) -> str | None:
-    """Return None when the schema is the newest, else a sentence that says what to do."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
-
-    wanted = ScriptDirectory.from_config(_config(None)).get_current_head()
+    """Return None when the schema is the newest, or a later version's, else a sentence that says what to do."""
+    wanted = _newest()
     with _reachable(dsn) as connection:
         found = _version(connection)
-    if found == wanted:
+    if found == wanted or _is_newer(found):
         return None
     if found is None:
         return f"{where(dsn)} holds no Mainstem tables; run `mainstem db migrate`"
@@ -104,6 +107,17 @@ def _version(connection: psycopg.Connection) -> str | None:
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return None if row is None else str(row[0])
+
+
+def _newest() -> str:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    return ScriptDirectory.from_config(_config(None)).get_current_head() or ""
+
+
+def _is_newer(found: str | None) -> bool:
+    """Whether a later version than this one migrated the database: revisions are numbers that count up."""
+    return found is not None and found > _newest()
 
 
 def _config(connect: Callable[[], psycopg.Connection] | None) -> "Config":

@@ -154,6 +154,11 @@ class ProcessorMetrics:
             ("connector",),
             registry=registry,
         )
+        self.registry_retries = Counter(
+            "mainstem_processor_registry_retries",
+            "Questions to the schema registry that have to be asked again: changes wait meanwhile.",
+            registry=registry,
+        )
 
     def begin_partition(self, topic: str, partition: int) -> None:
         """Start every series of a partition, and of the connector whose changes it holds."""

@@ -59,7 +59,6 @@ class Engine(faust.App):
         """The partitions whose runs this worker merges now."""
         self._clock = clock
         self._letting_go = False
-        self._began = False
         self._recovery_began: float | None = None
         self._done = 0
         self._in_flight: set[asyncio.Future[None]] = set()
@@ -84,9 +83,15 @@ class Engine(faust.App):
     @property
     def lag(self) -> int | None:
         """How many records are not yet merged and answered; None while group, recovery or connection is not settled."""
-        if self.rebalancing or self.in_recovery or not self._began or not self.lease.is_held:
-            return None
-        return sum(self._lags().values())
+        return sum(self._lags().values()) if self._is_settled else None
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether every partition that the group gave us is begun; it may have given none."""
+        if self.rebalancing or self.in_recovery or not self.lease.is_held:
+            return False
+        assigned = {tp for tp in self.consumer.assignment() if tp.topic in self.run_topics}
+        return all(tp in self.consumer.positions for tp in assigned)
 
     def _lags(self) -> dict[TP, int]:
         positions: dict[TP, Position] = dict(self.consumer.positions)
@@ -102,13 +107,14 @@ class Engine(faust.App):
     def observe(self) -> None:
         """Set the gauges."""
         self.metrics.recovery_remaining.set(max(0, self.tables.recovery.active_remaining_total()))
-        if self._recovery_began is not None:
+        self.metrics.in_flight.set(len(self._in_flight))
+        self.metrics.partitions.set(len(self.owned))
+        if self._recovery_began is not None and not self._is_settled:
             self.metrics.recovery_seconds.set(time.monotonic() - self._recovery_began)
-        if not self._began:
+        if not self.owned:
             return
         for tp, lag in self._lags().items():
             self.metrics.lag.labels(tp.topic, tp.partition).set(lag)
-        self.metrics.in_flight.set(len(self._in_flight))
         lasting = set[str]().union(*(state.outages.lasting for state in self.owned.values()))
         for tp in self.consumer.positions:
             connector = tp.topic.rpartition(".")[2]
@@ -139,9 +145,10 @@ class Engine(faust.App):
 
     async def _process(self, stream: Any) -> None:
         async for event in stream.noack().events():
+            run: Run = event.value
+            await self.merging.prepare(run)
             await self._room.acquire()
             event.ack()
-            run: Run = event.value
             if self._letting_go or not await self.consumer.take(run) or self._letting_go:
                 self._room.release()
                 continue
@@ -283,11 +290,9 @@ class Engine(faust.App):
     def own(self, begun: dict[int, PartitionState], assigned: Iterable[TP]) -> None:
         """The partitions that :meth:`begin` prepared are ours, and no revocation came in between."""
         self.owned.update(begun)
-        self._began = True
         self._recovery_began = None
         for tp in assigned:
             self.metrics.begin_partition(tp.topic, tp.partition)
-        self.metrics.partitions.set(len(self.owned))
         log.info("processor.partitions_begun", partitions=sorted(self.owned))
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:

@@ -81,6 +81,9 @@ class Merging(Protocol):
     def revision(self) -> int:
         """That of the policy: a worker with a lower one than was seen before refuses to start."""
 
+    async def prepare(self, run: Run) -> None:
+        """Return once all is at hand that merging *run* needs. Called before :meth:`run`, outside of any lock."""
+
     def run(self, run: Run, state: PartitionState, now: int) -> Written:
         """Merge the records of *run*."""
 

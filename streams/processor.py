@@ -25,6 +25,7 @@ from streams.partition import PartitionState, Written
 from streams.policy import Policy
 from streams.table import OUTAGES_KEY, StateWrite, Stored
 from streams.transport import Output, Run
+from streams.writers import schemas_at_hand
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +64,10 @@ class Processor:
     def fingerprint(self, state: PartitionState) -> str:
         outages = canonical_json(state.outages.intervals) if state.outages.intervals else b""
         return content_hash(self._fingerprint + outages)
+
+    async def prepare(self, run: Run) -> None:
+        """Wait until the schema of every change of *run* is known."""
+        await schemas_at_hand((arrived.value for arrived in run.records), self._metrics)
 
     def run(self, run: Run, state: PartitionState, now: int) -> Written:
         """Merge one run: each key is loaded once, takes all its changes, and is merged once."""

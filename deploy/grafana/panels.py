@@ -248,8 +248,11 @@ PROCESSOR: Final = (
     ),
     Shown(
         title="Runs in flight",
-        about="Merged, and the broker has not yet answered.",
-        queries=[("{{role}}", f"sum by (role) (mainstem_processor_runs_in_flight{{{ROLE}}})")],
+        about="Merged, and the broker has not yet answered; and questions to a schema registry for which changes wait.",
+        queries=[
+            ("{{role}}", f"sum by (role) (mainstem_processor_runs_in_flight{{{ROLE}}})"),
+            ("{{role}} registry retries per second", _rate("mainstem_processor_registry_retries_total", "role", ROLE)),
+        ],
     ),
     Shown(
         title="Merged anew by themselves",

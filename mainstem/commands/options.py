@@ -7,6 +7,7 @@ import typer
 
 from mainstem import log
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
+from schemas import writers
 
 CONTEXT: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -31,8 +32,9 @@ def group(help_text: str) -> typer.Typer:
 
 
 def opened(config: Path | None, data_dir: Path = DEFAULT_DATA_DIR) -> Installation:
-    """Return the installation, after telling its warnings to whoever watches."""
+    """Return the installation, after telling its warnings to whoever watches. From now on its schema ids hold."""
     installation = Installation.open(config, data_dir)
+    writers.use(installation.schema_registry)
     for warning in installation.config.warnings:
         log.warn(warning)
     return installation

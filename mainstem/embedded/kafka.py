@@ -125,9 +125,7 @@ class EmbeddedKafka(EmbeddedService):
         fresh = self._home / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         self._configure(fresh)
-        # A letter first: the tool takes a leading dash for an option.
-        cluster_id = "M" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:21]
-        options = ("format", "--standalone", "--cluster-id", cluster_id, "--config", "server.properties")
+        options = ("format", "--standalone", "--cluster-id", new_cluster_id(), "--config", "server.properties")
         command = self._java("kafka.tools.StorageTool", *options)
         if run(command, timeout_s=_FORMAT_TIMEOUT_S) != 0:
             raise UnavailableError(f"Kafka could not lay out {self._home}:\n{log_tail(command.log)}")
@@ -171,3 +169,8 @@ class EmbeddedKafka(EmbeddedService):
     def _halt(self) -> None:
         if self._child is not None:
             self._child.stop()
+
+
+def new_cluster_id() -> str:
+    # A letter first: the tool takes a leading dash for an option.
+    return "M" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:21]

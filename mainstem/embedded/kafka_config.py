@@ -95,6 +95,20 @@ def server_properties(*, log_dir: Path, ports: Sequence[int], secured: Secured |
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 
+def container_environment(*, port: int) -> dict[str, str]:
+    """Return what the image `apache/kafka` is told, for a broker that is published as 127.0.0.1:*port*."""
+    settings = {
+        **_FIXED,
+        "log.dirs": "/var/lib/kafka/data",
+        "listeners": "INSIDE://127.0.0.1:19092,PLAINTEXT://:9092,CONTROLLER://127.0.0.1:9093",
+        "advertised.listeners": f"INSIDE://127.0.0.1:19092,PLAINTEXT://127.0.0.1:{port}",
+        "listener.security.protocol.map": "INSIDE:PLAINTEXT,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "INSIDE",
+        "controller.quorum.voters": "1@127.0.0.1:9093",
+    }
+    return {f"KAFKA_{key.upper().replace('.', '_')}": str(value) for key, value in settings.items()}
+
+
 def log4j_properties(log: Path) -> str:
     """Warnings and errors into *log*, 12 MB at most."""
     return f"""\

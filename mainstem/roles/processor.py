@@ -19,6 +19,7 @@ from mainstem.policies import policy_of
 from mainstem.roles.health import Progress
 from mainstem.roles.role import RESTART_CODE, RoleOptions, present, stop_on_signals
 from mainstem.security import access
+from schemas import writers
 from schemas.errors import ConfigError, MainstemError, TopicMismatchError
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics, require
@@ -49,6 +50,7 @@ def run(installation: Installation, instance: str, options: RoleOptions, *, ephe
     directory = installation.data_dir / "processor" / instance
     with DataDirLock(directory):
         sources = _trusted_sources(cluster, installation)
+        writers.register(topics)
         # A static member that comes back in time is given what it had, whatever it subscribes to now.
         member = None if ephemeral else f"{topics.processor_group}-{instance}-{_fingerprint(sources)}"
         _settle_in(cluster, topics, directory, member)
