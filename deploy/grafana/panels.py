@@ -302,6 +302,26 @@ SINKS: Final = (
             ("{{sink}} retries", f"sum by (sink) (increase(mainstem_sink_retries_total{{{ROLE}}}{RATE}))"),
         ],
     ),
+    Shown(
+        title="Read anew",
+        about="Partitions that a sink reads from their start, and the records carried on once more meanwhile.",
+        queries=[
+            ("{{sink}} partitions", f"sum by (sink) (mainstem_sink_rebuilding{{{ROLE}}})"),
+            ("{{sink}} records/s", _rate("mainstem_sink_replayed_total", "sink", ROLE)),
+        ],
+        width=12,
+    ),
+    Shown(
+        title="Taken away",
+        about="Partitions read anew as a whole, entities that were not seen meanwhile, rows of what vanished long ago.",
+        queries=[
+            ("{{sink}} read anew", f"sum by (sink) (increase(mainstem_sink_rebuilds_total{{{ROLE}}}{RATE}))"),
+            ("{{sink}} swept", f"sum by (sink) (increase(mainstem_sink_swept_total{{{ROLE}}}{RATE}))"),
+            ("{{sink}} purged", f"sum by (sink) (increase(mainstem_sink_purged_total{{{ROLE}}}{RATE}))"),
+        ],
+        kind="bars",
+        width=12,
+    ),
 )
 
 API: Final = (

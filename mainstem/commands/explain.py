@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import typer
@@ -11,7 +12,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from mainstem.api import shapes
-from mainstem.changelog import held
 from mainstem.commands.entities import NotFound
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
@@ -77,9 +77,14 @@ def show(ref: str, found: Explanation, leaves: Iterable[Leaf], *, console: Conso
 def _explained(installation: Installation, ref: EntityRef) -> Explanation:
     policy = policy_of(installation.config)
     with RecordsBar("reading what is held") as bar:
-        records = held(installation.client, installation.topics, entity_key(DEFAULT_TENANT, ref), show=bar.show)
+        from mainstem.changelog import held  # noqa: PLC0415 - brings the engine, which no other command needs
+
+        records, outages = held(
+            installation.client, installation.topics, entity_key(DEFAULT_TENANT, ref), show=bar.show
+        )
     if records is None:
         raise NotFound(f"nothing is held about {ref}: no connector ever spoke of it, or all is forgotten")
+    policy = replace(policy, outages=outages.intervals)
     return explain(records.by_connector.values(), policy, now=time.time() * 1000)
 
 

@@ -36,7 +36,7 @@ class Reader:
         self._topics = topics
         self._policy = policy
         settings = {**client, "enable.partition.eof": True}
-        group = f"{topics.prefix}-verify"
+        group = topics.operator_group
         self._consumer: Consumer = kafka.consumer(settings, group, on_commit=_ignored, on_look=_ignored)
         self._first: dict[Partition, int] = {}
         self._next: dict[Partition, int] = {}

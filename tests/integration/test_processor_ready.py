@@ -79,15 +79,6 @@ async def _two_workers_of_one_partition(kafka, topics, home):
             assert (held, first.engine.lag, second.engine.lag) == ([0, 1], 0, 0)
 
 
-async def _worker_whose_heartbeats_fail(kafka, topics, home):
-    found = Asked(kafka, topics, home)
-    async with found.running():
-        await until(lambda: found.is_ready)
-        found.engine.lease._until = 0.0
-        assert not found.is_ready
-        await until(lambda: found.is_ready)
-
-
 async def _change_on_its_way(kafka, topics, home):
     found = Asked(kafka, topics, home)
     async with found.running():
@@ -103,10 +94,6 @@ async def _change_on_its_way(kafka, topics, home):
 
 def test_a_worker_is_ready_once_it_works_and_one_without_a_partition_is_ready_too(kafka, topics, tmp_path):
     asyncio.run(_two_workers_of_one_partition(kafka, topics, tmp_path))
-
-
-def test_a_worker_whose_membership_nobody_confirms_is_not_ready(kafka, topics, tmp_path):
-    asyncio.run(_worker_whose_heartbeats_fail(kafka, topics, tmp_path))
 
 
 def test_the_age_of_a_change_is_known_when_it_is_merged(kafka, topics, tmp_path):
