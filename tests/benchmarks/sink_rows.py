@@ -33,6 +33,7 @@ from sinks.postgres.rows import Rows
 from sinks.postgres.sink import _QUERIES, PostgresSink
 from sinks.runner import SinkRunner
 from streams.merge import merge
+from tests.benchmarks.figures import Bench, Figure
 from tests.benchmarks.load import CONNECTORS, POLICY, _change
 
 PARTITIONS = 4
@@ -189,13 +190,38 @@ def main() -> None:
                 return
             kafka.start()
             publish(kafka.address, topics, found)
-            compare(kafka.address, dsn, topics, found, options.repeats)
+            medians = compare(kafka.address, dsn, topics, found, options.repeats)
+            print(orjson.dumps({name: round(each) for name, each in medians.items()}).decode())
+            ratio = medians["sink"] / medians["bare"]
+            print(f"sink / bare COPY and merge: {ratio:.2f} x rows per second (goal {GOAL} x)", flush=True)
         finally:
             kafka.stop()
             postgres.stop()
 
 
-def compare(bootstrap: str, dsn: str, topics: Topics, found: list[Delivery], repeats: int) -> None:
+def measure(bench: Bench) -> list[Figure]:
+    """Benchmark c of `python -m tests.benchmarks`."""
+    count = bench.size(20_000, 2_000)
+    with tempfile.TemporaryDirectory(prefix="mst-") as home:
+        postgres = EmbeddedPostgres(Path(home))
+        postgres.start()
+        try:
+            dsn = postgres.dsn("postgres")
+            database.migrate(dsn)
+            topics = Topics(prefix=f"b-{uuid.uuid4().hex[:8]}", partitions=PARTITIONS, replication_factor=1)
+            found = deliveries(topics, count)
+            publish(bench.bootstrap, topics, found)
+            bench.say(f"{count:,} entities")
+            medians = compare(bench.bootstrap, dsn, topics, found, bench.repeats)
+        finally:
+            postgres.stop()
+    note = f"{count:,} entities and their records; {medians['sink']:,.0f} and {medians['bare']:,.0f} rows/s"
+    ratio = medians["sink"] / medians["bare"]
+    return [Figure(benchmark="sink-rows", name="beside COPY and merge", value=ratio, unit="x", least=GOAL, note=note)]
+
+
+def compare(bootstrap: str, dsn: str, topics: Topics, found: list[Delivery], repeats: int) -> dict[str, float]:
+    """Return rows per second of the sink and of the bare statements."""
     rows = sum(1 if each.topic == topics.entities else len(CONNECTORS) for each in found) / len(found)
     client = {"bootstrap.servers": bootstrap, "log_level": 0}
     figures: dict[str, list[float]] = {"sink": [], "bare": []}
@@ -205,10 +231,7 @@ def compare(bootstrap: str, dsn: str, topics: Topics, found: list[Delivery], rep
         clear(dsn)
         settings = SinkSettings(name="postgres", topics=topics, client=client, dsn=dsn)
         figures["sink"].append(rows * through_the_sink(settings, len(found)))
-    medians = {name: statistics.median(each) for name, each in figures.items()}
-    print(orjson.dumps({name: round(each) for name, each in medians.items()}).decode())
-    ratio = medians["sink"] / medians["bare"]
-    print(f"sink / bare COPY and merge: {ratio:.2f} x rows per second (goal {GOAL} x)", flush=True)
+    return {name: statistics.median(each) for name, each in figures.items()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Who may write a partition: two workers of one group, one of which is stopped, or joins, under load."""
+"""Who may write a partition: two workers of one group, one of which is stopped under load."""
 
 import signal
 import time
@@ -9,7 +9,7 @@ from tests.integration.installation import Installation, component
 from tests.integration.kill.process import WorkerProcess
 
 NAMES = 24_000
-"""More than a worker merges in the moment until it is stopped, or another one joins."""
+"""More than a worker merges in the moment until it is stopped."""
 
 
 @pytest.fixture
@@ -42,15 +42,3 @@ def test_a_worker_that_was_stopped_for_longer_than_its_session_ends_before_it_wr
     own.worker.signal(signal.SIGCONT)
     assert "ended before it wrote anything more" in own.worker.wait_until_ended()
     assert len(own.read(own.topics.changelog)) == written
-
-
-def test_a_worker_that_joins_under_load_repeats_nothing_and_skips_nothing(own, other):
-    own.worker.start()
-    own.worker.wait_until_working(90)
-    other.start()
-    other.wait_until_working(90)
-    own.settle(150)
-    counted = [worker.stop() for worker in (own.worker, other)]
-    assert sum(each["records"] for each in counted) == NAMES
-    assert all(each["records"] > 0 for each in counted)
-    assert len({each.key() for each in own.read(own.topics.entities)}) == NAMES
