@@ -13,10 +13,13 @@ from schemas.records import Record, Records
 from schemas.topics import Topics
 from streams.intake import partition_of
 from streams.merge import merge
+from streams.rollout import PolicyRecord
+from streams.table import DEADLINE_HEADER, POLICY_KEY
 from tests.benchmarks.load import CONNECTORS, PARTITIONS, POLICY
 
 CONNECTOR: Final = "git"
 _VERSION: Final = 1 << 20
+_NO_DEADLINE: Final = [(DEADLINE_HEADER, b"")]
 _NAME: Final = b"NAME-OF-THE-ENTITY"
 
 
@@ -44,13 +47,17 @@ def seed(bootstrap: str, changelog: str, keys: int, *, size: int) -> int:
         written += len(value)
         while True:
             try:
-                producer.produce(changelog, value, key, partition_of(key, PARTITIONS))
+                producer.produce(changelog, value, key, partition_of(key, PARTITIONS), headers=_NO_DEADLINE)
             except BufferError:
                 producer.poll(0.1)
             else:
                 break
         if number % 1_000 == 0:
             producer.poll(0)
+    # All is merged under this policy already: nothing is to be rolled out.
+    in_force = PolicyRecord(version=1, fingerprint=content_hash(POLICY.fingerprint.encode()))
+    for partition in range(PARTITIONS):
+        producer.produce(changelog, in_force.encode(), POLICY_KEY, partition)
     assert not producer.flush(120)
     return written
 
