@@ -20,6 +20,9 @@ DELIVERY_SECONDS: Final = 30.0
 LOOK_MS: Final = 5_000
 """Between two looks at the connections to the brokers."""
 
+SESSION_MS: Final = 10_000
+"""After so long without a word, the partitions of a process that was killed go to another one."""
+
 _REFUSALS: Final = frozenset(
     {
         KafkaError._AUTHENTICATION,  # noqa: SLF001 - librdkafka's own errors are named so
@@ -127,6 +130,7 @@ def consumer(
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
+            "session.timeout.ms": SESSION_MS,
             "partition.assignment.strategy": "range",  # a key's partition of every topic goes to the same process
             # A topic that the broker did not know yet is not assigned before this refresh, 5 min by default.
             "topic.metadata.refresh.interval.ms": 5000,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InvalidTimestampError, KafkaError
 from faust.exceptions import ConsistencyError
 from mode import CrashingSupervisor
 
@@ -116,6 +116,10 @@ def _reason(error: BaseException | None) -> Exception:
         return FencedError(
             "the processor ended before it wrote anything more: it was stopped, or cut off from Kafka, for so long that"
             " its partitions may be another worker's"
+        )
+    if isinstance(error, InvalidTimestampError):
+        return UnavailableError(
+            "Kafka refused the time of a record: the clock of this machine is far from the broker's; set it right"
         )
     return UnavailableError(f"the processor ended: {type(error).__name__}: {error}")
 
