@@ -35,8 +35,8 @@ class Suspect:
     last: int
     crashes: int = 1
 
-    def holds(self, topic: str, partition: int, offset: int) -> bool:
-        return (topic, partition) == (self.topic, self.partition) and self.first <= offset <= self.last
+    def holds(self, offset: int) -> bool:
+        return self.first <= offset <= self.last
 
     @property
     def is_guilty(self) -> bool:
@@ -44,56 +44,71 @@ class Suspect:
 
 
 class Crashes:
-    """One suspect at most: merges come one after the other. Lives in the files of *directory*."""
+    """One suspect per partition. Lives in the files of *directory*."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._file = directory / "suspect.json"
+        self._file = directory / "suspects.json"
         self._slot = _slot(directory / "merging")
-        self.suspect = self._suspect_after(_read(self._slot))
+        self._is_blamed = False
+        self._suspects = self._remembered()
+        found = _read(self._slot)
+        if found is not None:
+            self._suspect(found)
         self._clear()
+
+    def suspect(self, topic: str, partition: int) -> Suspect | None:
+        return self._suspects.get((topic, partition))
 
     @contextmanager
     def watching(self, topic: str, partition: int, first: int, last: int) -> Iterator[None]:
         """Let a next process know if this one ends within, by whatever cause."""
-        self.blame(topic, partition, first, last)
+        if self._is_blamed:
+            yield
+            return
+        self._mark(topic, partition, first, last)
         yield
         # Not in a `finally`: an exception ends the process, and is what is to be found.
-        self._clear()
+        if not self._is_blamed:
+            self._clear()
 
     def blame(self, topic: str, partition: int, first: int, last: int) -> None:
-        """The process is about to end because of one of these records, or may be."""
-        name = topic.encode()
-        self._slot[_HEAD.size : _HEAD.size + len(name)] = name
-        self._slot[: _HEAD.size] = _HEAD.pack(len(name), partition, first, last)
+        """The process is about to end because of one of these records. What it still merges until then is innocent."""
+        self._mark(topic, partition, first, last)
+        self._is_blamed = True
 
     def passed(self, topic: str, partition: int, offset: int) -> None:
         """Everything up to *offset* was merged and is answered for: it is suspected no more."""
-        suspect = self.suspect
-        if suspect and (topic, partition) == (suspect.topic, suspect.partition) and offset >= suspect.last:
-            self.suspect = None
-            self._file.unlink(missing_ok=True)
+        suspect = self.suspect(topic, partition)
+        if suspect is not None and offset >= suspect.last:
+            del self._suspects[topic, partition]
+            self._remember()
 
-    def _suspect_after(self, found: Suspect | None) -> Suspect | None:
-        before = self._remembered()
-        if found is None:
-            return before
-        suspect = found
-        if before and found.first == found.last and before.holds(found.topic, found.partition, found.first):
+    def _suspect(self, found: Suspect) -> None:
+        before, suspect = self.suspect(found.topic, found.partition), found
+        if before and found.first == found.last and before.holds(found.first):
             # Once a run is taken apart, each offset is counted by itself.
             is_same = before.first == before.last
             suspect = replace(found, crashes=before.crashes + 1 if is_same else 1)
         log.warning("processor.ended_while_merging", **asdict(suspect))
-        fresh = self._file.with_suffix(".new")
-        fresh.write_bytes(orjson.dumps(suspect))
-        fresh.replace(self._file)
-        return suspect
+        self._suspects[found.topic, found.partition] = suspect
+        self._remember()
 
-    def _remembered(self) -> Suspect | None:
-        try:
-            return Suspect(**orjson.loads(self._file.read_bytes()))
-        except (FileNotFoundError, orjson.JSONDecodeError, TypeError):
-            return None
+    def _remember(self) -> None:
+        fresh = self._file.with_suffix(".new")
+        fresh.write_bytes(orjson.dumps(list(self._suspects.values())))
+        fresh.replace(self._file)
+
+    def _remembered(self) -> dict[tuple[str, int], Suspect]:
+        if not self._file.exists():
+            return {}
+        found = [Suspect(**each) for each in orjson.loads(self._file.read_bytes())]
+        return {(each.topic, each.partition): each for each in found}
+
+    def _mark(self, topic: str, partition: int, first: int, last: int) -> None:
+        name = topic.encode()
+        self._slot[_HEAD.size : _HEAD.size + len(name)] = name
+        self._slot[: _HEAD.size] = _HEAD.pack(len(name), partition, first, last)
 
     def _clear(self) -> None:
         self._slot[:2] = b"\0\0"

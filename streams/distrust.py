@@ -20,13 +20,21 @@ class Distrust:
         self._file = directory / "distrusted.json"
 
     def note(self, partitions: Iterable[int]) -> None:
-        self._file.write_bytes(orjson.dumps(sorted(partitions)))
+        """Add *partitions* to those noted already."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._file.with_suffix(".new")
+        fresh.write_bytes(orjson.dumps(sorted({*partitions, *self._noted()})))
+        fresh.replace(self._file)
 
     def remove_stores(self, path_of: Callable[[int], Path]) -> None:
         """Remove what an earlier process noted. To be called before a store is opened."""
-        if not self._file.exists():
-            return
-        for partition in orjson.loads(self._file.read_bytes()):
+        for partition in self._noted():
             shutil.rmtree(path_of(partition), ignore_errors=True)
             log.warning("processor.store_removed", partition=partition)
-        self._file.unlink()
+        self._file.unlink(missing_ok=True)
+
+    def _noted(self) -> list[int]:
+        if not self._file.exists():
+            return []
+        found: list[int] = orjson.loads(self._file.read_bytes())
+        return found

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 IN_FLIGHT: Final = 8
 """Runs whose records the broker has not yet answered for."""
+LAST_LOOK_SECONDS: Final = 5.0
+"""For a last look at who wrote to partitions that are about to be somebody else's."""
 
 
 class _Identity(Codec):
@@ -73,7 +76,8 @@ class Engine(faust.App):
     def prepare(self, topics: Iterable[str], partitions: int, merging: Merging, *, entities: str) -> None:
         """Declare the source *topics* (co-partitioned with the table) and what is done with their runs.
 
-        *entities*: the topic to which nobody but the owner of a partition writes, beside the changelog.
+        To be called once, before the start. *entities*: the topic to which, as to the changelog, nobody but the owner
+        of a partition writes.
         """
         self.run_topics.update(topics)
         self._entities = entities
@@ -161,14 +165,16 @@ class Engine(faust.App):
             with self._flying(run):
                 async with self._merge_lock:
                     state = self.owned[run.tp.partition]
-                    state.is_replaying = state.is_doubtful and self.consumer.is_replaying(run)
+                    state.is_replaying = state.is_being_rewritten or (
+                        state.is_doubtful and self.consumer.is_replaying(run)
+                    )
                     await self._write(run, run.tp.partition, self._merge(run, state))
 
     def _merge(self, run: Run, state: PartitionState) -> Written:
         topic, partition = run.tp
         first = run.records[0].offset
-        suspect = self.crashes.suspect
-        if suspect is not None and suspect.is_guilty and suspect.holds(topic, partition, first):
+        suspect = self.crashes.suspect(topic, partition)
+        if suspect is not None and suspect.is_guilty and suspect.holds(first):
             return self.merging.set_aside(run, state, suspect.crashes)
         with self.crashes.watching(topic, partition, first, run.ends - 1), self.metrics.merge_seconds.time():
             return self.merging.run(run, state, self._clock())
@@ -284,7 +290,7 @@ class Engine(faust.App):
             highest = max(self._table.highest_version(partition), self._versions.get(partition, 0))
             was_released = self._table.is_released(partition)
             epoch = max(int(time.time()), (highest >> VERSION_BITS) + 1)
-            written = await self._write_epoch(partition, b"%d" % epoch)
+            written = await self._write_reserved(partition, EPOCH_KEY, b"%d" % epoch)
             self.foreign.begin(TP(self._changelog, partition), written + 1)
             state = PartitionState(self._table, partition, epoch << VERSION_BITS, is_doubtful=not was_released)
             state.learn(Outages.decode(self._table.reserved(partition, OUTAGES_KEY)))
@@ -292,12 +298,12 @@ class Engine(faust.App):
             begun[partition] = state
         return begun
 
-    async def _write_epoch(self, partition: int, value: bytes) -> int:
-        """Return the offset of the record."""
+    async def _write_reserved(self, partition: int, key: bytes, value: bytes) -> int:
+        """Return the offset of the record, once the broker has answered."""
         producer = await self.maybe_start_producer()
-        (answer,) = await producer.send_all(self._changelog, partition, [Output(EPOCH_KEY, value)])
+        (answer,) = await producer.send_all(self._changelog, partition, [Output(key, value)])
         written = await answer
-        self._table.note(partition, EPOCH_KEY, value)
+        self._table.note(partition, key, value)
         return int(written.offset)
 
     def own(self, begun: dict[int, PartitionState], assigned: Iterable[TP]) -> None:
@@ -321,6 +327,7 @@ class Engine(faust.App):
             await self.consumer.commit()
             for tp in self.consumer.positions:
                 self.metrics.lag.remove(tp.topic, str(tp.partition))
+                self.metrics.outage.labels(tp.topic.rpartition(".")[2]).set(0)
             await super()._on_partitions_revoked(revoked)
         finally:
             self._versions.update({partition: state.version for partition, state in self.owned.items()})
@@ -332,13 +339,21 @@ class Engine(faust.App):
         """Tell the next owner that nothing of ours is published without being state. Unsaid, it doubts and repeats."""
         if self.crashed:
             return
-        for partition, state in self.owned.items():
-            is_walked = bool(state.policy_record.fingerprint)
-            if state.is_doubtful and (self.consumer.is_behind(partition) or not is_walked):
-                continue  # what our predecessor left is not all replaced: the next owner must doubt as we did
+        # What was written late by somebody else is mostly the reason of a rebalance, and would be forgotten with it.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.upkeep.look_for_foreign(), LAST_LOOK_SECONDS)
+        try:
+            for partition, state in self.owned.items():
+                await self._release_one(partition, state)
+        except KafkaError as error:
+            log.warning("processor.partition_not_released", partition=partition, reason=type(error).__name__)
+
+    async def _release_one(self, partition: int, state: PartitionState) -> None:
+        if state.is_being_rewritten:
+            record = replace(state.policy_record, version=state.next_version())
+            await self._write_reserved(partition, POLICY_KEY, record.encode())
+        elif not (state.is_doubtful and self.consumer.is_behind(partition)):
             state.version = ((state.version >> VERSION_BITS) + 1) << VERSION_BITS
-            try:
-                await self._write_epoch(partition, b"%d" % (state.version >> VERSION_BITS) + RELEASED)
-            except KafkaError as error:
-                log.warning("processor.partition_not_released", partition=partition, reason=type(error).__name__)
-                return
+            released = b"%d" % (state.version >> VERSION_BITS) + RELEASED
+            await self._write_reserved(partition, EPOCH_KEY, released)
+        # Otherwise what our predecessor left is not all replaced: the next owner must doubt as we did.

@@ -31,7 +31,11 @@ class ForeignWrites:
         self._found -= gone
 
     def sending(self, tp: TP) -> None:
+        """A batch is about to be sent: :meth:`sent` or :meth:`unsent` follows."""
         self._under_way[tp] += 1
+
+    def unsent(self, tp: TP) -> None:
+        self._under_way[tp] -= 1
 
     def sent(self, tp: TP, count: int, answer: Any) -> None:
         """A batch of *count* records is on its way; *answer* is the future of what the broker says."""

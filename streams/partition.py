@@ -6,7 +6,7 @@ from typing import Protocol
 
 from streams.outages import Outages
 from streams.policy import Policy
-from streams.rollout import PolicyRecord
+from streams.rollout import PolicyRecord, Walk
 from streams.table import StateWrite, Stored
 from streams.transport import Output, Run
 
@@ -50,9 +50,11 @@ class PartitionState:
         self.is_doubtful = is_doubtful
         """Whether the earlier owner ended in the middle: it may have published what it never wrote as state."""
         self.is_replaying = False
-        """Whether the run under way holds changes that a doubtful owner may have published."""
+        """Whether what the run under way merges may have been published already, and not be held."""
         self.outages = outages or Outages()
         self.policy_record = PolicyRecord()
+        self.walk: Walk | None = None
+        """The way of a changed policy through the keys, while it is under way."""
 
     def stored(self, key: bytes) -> Stored | None:
         return self._table.stored(self.partition, key)
@@ -70,7 +72,12 @@ class PartitionState:
         """Whatever was written so far may have been overwritten by somebody else."""
         self.is_doubtful, self.first_version = True, self.version + 1
         # The walk that a policy takes through all keys writes them anew.
-        self.policy_record = replace(self.policy_record, fingerprint="")
+        self.policy_record, self.walk = replace(self.policy_record, fingerprint=""), None
+
+    @property
+    def is_being_rewritten(self) -> bool:
+        """Whether keys may still be as a doubtful owner, or somebody else, left them."""
+        return self.is_doubtful and not self.policy_record.fingerprint
 
     def learn(self, outages: Outages) -> None:
         """Reckon with *outages* from now on."""

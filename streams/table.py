@@ -37,6 +37,9 @@ DEADLINE_HEADER: Final = "deadline"
 WRITE_BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Of one partition; several are held at a time. Faust's 64 MiB, times three, times partitions, is memory that grows."""
 
+FORGOTTEN_KEYS: Final = 100_000
+"""Whose versions are remembered while the changelog is read: an older state behind them does not bring them back."""
+
 _HIGHEST: Final = RESERVED_PREFIX + b"highest"  # of this store alone: the highest version it ever held
 _DUE: Final = RESERVED_PREFIX + b"due"
 _MOMENT: Final = struct.Struct(">Q")
@@ -99,7 +102,7 @@ class RunTable(faust.Table):
             self._unanswered[partition, write.key] = (run, state)
 
     def settle(self, run: object, partition: int, writes: list[StateWrite], offset: int | None) -> None:
-        """Write to RocksDB what the broker has answered; *offset* is that of its last changelog record."""
+        """Write to RocksDB what the broker has answered; *offset* is one up to which nothing newer is read again."""
         batch = rocksdict.WriteBatch(raw_mode=True)
         for write in writes:
             _put(batch, write)
@@ -155,7 +158,7 @@ class RunTable(faust.Table):
                 _put(batch, write._replace(deadline_before=before))
                 highest = max(highest, write.version)
                 if write.value is None:
-                    self._forgotten[partition, write.key] = write.version
+                    self._forget(partition, write.key, write.version)
         batch.put(_HIGHEST, b"%d" % highest)
         self._db(partition).write(batch)
 
@@ -181,6 +184,11 @@ class RunTable(faust.Table):
     def note(self, partition: int, key: bytes, value: bytes) -> None:
         """Keep the value of a reserved key that the broker has answered for."""
         self._db(partition).put(key, value)
+
+    def _forget(self, partition: int, key: bytes, version: int) -> None:
+        self._forgotten[partition, key] = version
+        if len(self._forgotten) > FORGOTTEN_KEYS:  # a copy that stands by reads for as long as it lives
+            del self._forgotten[next(iter(self._forgotten))]
 
     def _version_held(self, partition: int, key: bytes, local: bytes | None) -> int:
         if local is None:

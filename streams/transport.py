@@ -107,7 +107,11 @@ class StrictProducer(driver.Producer):
 
     async def _send(self, batch: Any, count: int, tp: TP) -> "asyncio.Future[Any]":
         self.app.foreign.sending(tp)
-        answer: asyncio.Future[Any] = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
+        try:
+            answer: asyncio.Future[Any] = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
+        except BaseException:
+            self.app.foreign.unsent(tp)
+            raise
         self.app.foreign.sent(tp, count, answer)
         return answer
 
@@ -210,9 +214,8 @@ class RunConsumer(driver.Consumer):
 
     def _suspected(self, tp: TP) -> range:
         """Offsets whose records are runs of their own: one of them may have ended the process before."""
-        suspect = self.app.crashes.suspect
-        is_here = suspect is not None and (suspect.topic, suspect.partition) == tp
-        return range(suspect.first, suspect.last + 1) if is_here else range(0)
+        suspect = self.app.crashes.suspect(tp.topic, tp.partition)
+        return range(0) if suspect is None else range(suspect.first, suspect.last + 1)
 
     def _is_current(self, tp: TP, stamp: int | None) -> bool:
         position = self.positions.get(tp)

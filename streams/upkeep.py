@@ -4,11 +4,12 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from schemas.errors import UnavailableError
 from streams.partition import PartitionState, Written
 from streams.rollout import PolicyRecord, Walk
-from streams.table import POLICY_KEY, RunTable, StateWrite
+from streams.table import OUTAGES_KEY, POLICY_KEY, RunTable, StateWrite
 
 if TYPE_CHECKING:
     from streams.engine import Engine
@@ -33,7 +34,6 @@ class Upkeep:
     def __init__(self, engine: "Engine", table: RunTable) -> None:
         self._engine = engine
         self._table = table
-        self._walks: dict[int, Walk] = {}
         self._remaining = 0
         self._since = time.monotonic()
 
@@ -74,7 +74,8 @@ class Upkeep:
             began, walked = time.monotonic(), False
             for partition, state in list(self._engine.owned.items()):
                 walked |= await self._walk(partition, state)
-            self._engine.metrics.rollout_remaining.set(len(self._walks))
+            walks = sum(state.walk is not None for state in self._engine.owned.values())
+            self._engine.metrics.rollout_remaining.set(walks)
             if not walked:
                 await self._engine.sleep(0.5)
             elif self._engine.lag:
@@ -85,12 +86,12 @@ class Upkeep:
         merging, record = self._engine.merging, state.policy_record
         target = merging.fingerprint(state)
         if record.fingerprint == target:
-            self._walks.pop(partition, None)
+            state.walk = None
             return record.revision < merging.revision and await self._note(partition, target)
-        walk = self._walks.get(partition)
+        walk = state.walk
         if walk is None or walk.target != target:
             log.info("processor.rollout_started", partition=partition)
-            walk = self._walks[partition] = Walk(target)
+            state.walk = Walk(target)
             # Whoever owns the partition next must see that its entities are of more than one policy.
             return await self._note(partition, "")
         keys = self._table.keys_after(partition, walk.last, ROLLOUT_KEYS)
@@ -102,33 +103,43 @@ class Upkeep:
         return walked
 
     async def _note(self, partition: int, fingerprint: str) -> bool:
-        """Write the partition's policy record, behind all that is on its way."""
+        """Write the partition's policy record, behind all that is on its way; what is known of outages beside it."""
 
         def act(state: PartitionState, _: int) -> Written:
             revision = max(self._engine.merging.revision, state.policy_record.revision)
             record = PolicyRecord(version=state.next_version(), fingerprint=fingerprint, revision=revision)
             state.policy_record = record
-            return Written(state=[StateWrite(POLICY_KEY, record.encode(), record.version)])
+            written = Written(state=[StateWrite(POLICY_KEY, record.encode(), record.version)])
+            if state.outages.words:
+                version = state.next_version()
+                written.state.append(StateWrite(OUTAGES_KEY, state.outages.encode(version), version))
+            return written
 
         return await self._engine.apply(partition, act)
 
     # -- other writers
 
     async def _watch_writes(self) -> None:
-        """Write a partition anew, all of it, when somebody else wrote to it: what of ours lies behind is not known."""
-        foreign = self._engine.foreign
         while not self._engine.should_stop:
             await self._engine.sleep(FOREIGN_SECONDS)
-            calm = foreign.calm()
-            if calm and not self._engine.rebalancing:
+            if not self._engine.rebalancing:
+                await self.look_for_foreign()
+
+    async def look_for_foreign(self) -> None:
+        """Have all of a partition written anew where somebody else wrote: what of it is ours is not known."""
+        foreign = self._engine.foreign
+        calm = foreign.calm()
+        if calm:
+            try:
                 foreign.compare(calm, await self._engine.consumer.highwaters(*calm))
-            for partition in foreign.take():
-                state = self._engine.owned.get(partition)
-                if state is not None:
-                    log.error("processor.foreign_writes", partition=partition)
-                    self._engine.metrics.foreign_writes.inc()
-                    self._walks.pop(partition, None)
-                    state.doubt_all()
+            except KafkaError as error:
+                log.warning("processor.foreign_not_looked_for", reason=type(error).__name__)
+        for partition in foreign.take():
+            state = self._engine.owned.get(partition)
+            if state is not None:
+                log.error("processor.foreign_writes", partition=partition)
+                self._engine.metrics.foreign_writes.inc()
+                state.doubt_all()
 
     # -- looks
 

@@ -84,17 +84,20 @@ class Worker:
                 await asyncio.wait([stopping], timeout=LOOK_SECONDS)
         finally:
             stopping.cancel()
-        if starting.done():
-            await self.engine.drain()
-        else:
-            starting.cancel()
-        await self.engine.stop()
+        try:
+            if starting.done():
+                await self.engine.drain()
+            else:
+                starting.cancel()
+            await self.engine.stop()
+        except KafkaError as error:
+            raise _reason(error) from error
         log.info("processor.stopped")
 
     async def _start(self) -> None:
         try:
             await self.engine.start()
-        except KafkaError as error:
+        except Exception as error:  # whatever Faust, its store or the disk may raise: the process ends with a sentence
             raise _reason(error) from error
         log.info("processor.started")
 

@@ -82,11 +82,12 @@ def test_a_record_that_ends_the_process_five_times_is_set_aside_and_the_others_a
 
 
 def test_a_local_store_that_belongs_to_another_log_is_removed_and_made_anew(own, kafka):
-    for number in range(30):
-        own.queue("git", component(f"svc-{number}"))
-    own.flush()
     own.worker.start()
-    own.settle()
+    for owner in ("a", "b"):
+        for number in range(30):
+            own.queue("git", component(f"svc-{number}", spec={"owner": owner}))
+        own.flush()
+        own.settle()
     own.worker.stop()
     other = Installation(kafka, CONNECTORS)
     try:
@@ -145,6 +146,21 @@ def test_what_a_worker_that_was_cut_off_wrote_late_is_overwritten(own):
             own.write(topic, late.value(), key, headers=late.headers())
     own.eventually(lambda: [entity.entity["spec"]["owner"] for entity in newest(own).values()] == ["new"])
     own.eventually(lambda: dict(versions(own)) == dict(sorted(versions(own), key=lambda each: each[1])))
+
+
+def test_what_was_written_late_just_before_an_owner_leaves_is_overwritten_by_the_next_one(own):
+    own.worker.start()
+    own.put("git", component("haunted", spec={"owner": "old"}))
+    own.entity("haunted")
+    own.put("git", component("haunted", spec={"owner": "new"}))
+    own.eventually(lambda: len(own.writes("haunted")) == 2)
+    own.settle()
+    key = b"component:default/haunted"
+    late = next(message for message in own.read(own.topics.entities) if message.key() == key)
+    own.write(own.topics.entities, late.value(), key)
+    own.worker.stop()
+    own.worker.start()
+    own.eventually(lambda: [entity.entity["spec"]["owner"] for entity in newest(own).values()] == ["new"])
 
 
 def versions(installation):

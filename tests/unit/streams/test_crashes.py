@@ -23,15 +23,15 @@ def crash(directory, first, last):
 def test_a_merge_that_ends_well_leaves_no_suspect(tmp_path):
     with Crashes(tmp_path).watching(TOPIC, 3, 10, 19):
         pass
-    assert Crashes(tmp_path).suspect is None
+    assert Crashes(tmp_path).suspect(TOPIC, 3) is None
 
 
 def test_a_run_is_suspected_and_then_its_records_one_by_one(tmp_path):
     crash(tmp_path, 10, 19)
-    assert Crashes(tmp_path).suspect == Suspect(topic=TOPIC, partition=3, first=10, last=19)
+    assert Crashes(tmp_path).suspect(TOPIC, 3) == Suspect(topic=TOPIC, partition=3, first=10, last=19)
     for count in range(1, QUARANTINED_AFTER + 1):
         crash(tmp_path, 14, 14)
-        suspect = Crashes(tmp_path).suspect
+        suspect = Crashes(tmp_path).suspect(TOPIC, 3)
         assert (suspect.first, suspect.last, suspect.crashes) == (14, 14, count)
         assert suspect.is_guilty == (count == QUARANTINED_AFTER)
 
@@ -40,7 +40,7 @@ def test_another_offset_is_counted_anew(tmp_path):
     for _ in range(4):
         crash(tmp_path, 14, 14)
     crash(tmp_path, 15, 15)
-    assert Crashes(tmp_path).suspect.crashes == 1
+    assert Crashes(tmp_path).suspect(TOPIC, 3).crashes == 1
 
 
 def test_what_passed_is_suspected_no_more(tmp_path):
@@ -48,9 +48,9 @@ def test_what_passed_is_suspected_no_more(tmp_path):
     crashes = Crashes(tmp_path)
     crashes.passed(TOPIC, 3, 18)
     crashes.passed(TOPIC, 2, 19)
-    assert crashes.suspect is not None
+    assert crashes.suspect(TOPIC, 3) is not None
     crashes.passed(TOPIC, 3, 19)
-    assert (crashes.suspect, Crashes(tmp_path).suspect) == (None, None)
+    assert (crashes.suspect(TOPIC, 3), Crashes(tmp_path).suspect(TOPIC, 3)) == (None, None)
 
 
 def test_a_process_that_is_killed_leaves_word(tmp_path):
@@ -60,4 +60,21 @@ def test_a_process_that_is_killed_leaves_word(tmp_path):
     )
     ended = subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=os.environ, check=False)
     assert ended.returncode == -signal.SIGKILL
-    assert Crashes(tmp_path).suspect == Suspect(topic=TOPIC, partition=3, first=7, last=7)
+    assert Crashes(tmp_path).suspect(TOPIC, 3) == Suspect(topic=TOPIC, partition=3, first=7, last=7)
+
+
+def test_records_of_two_partitions_are_counted_apart(tmp_path):
+    for _ in range(QUARANTINED_AFTER):
+        for partition in (1, 2):
+            with pytest.raises(ZeroDivisionError), Crashes(tmp_path).watching(TOPIC, partition, 7, 7):
+                _ = 1 / 0
+    crashes = Crashes(tmp_path)
+    assert [crashes.suspect(TOPIC, partition).is_guilty for partition in (1, 2)] == [True, True]
+
+
+def test_what_is_merged_after_a_record_was_blamed_does_not_clear_it(tmp_path):
+    crashes = Crashes(tmp_path)
+    crashes.blame(TOPIC, 3, 7, 7)
+    with crashes.watching(TOPIC, 3, 8, 20):
+        pass
+    assert Crashes(tmp_path).suspect(TOPIC, 3).last == 7

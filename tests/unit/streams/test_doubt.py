@@ -11,6 +11,7 @@ from schemas.topics import Topics
 from streams.partition import PartitionState
 from streams.policy import Policy
 from streams.processor import Processor
+from streams.rollout import PolicyRecord
 from streams.transport import Run
 from tests.properties.harness import Arriving, MemoryTable
 
@@ -58,3 +59,15 @@ def test_what_was_written_by_this_owner_is_not_doubted_any_more():
     table = MemoryTable()
     published(table, [owned_by("a")], offset=5, is_doubtful=True)
     assert published(table, [owned_by("a")], offset=4, is_doubtful=True) == []
+
+
+def test_a_partition_that_somebody_else_wrote_to_is_doubted_until_it_is_written_anew():
+    state = PartitionState(MemoryTable(), 0, 5 << 20)
+    state.policy_record = PolicyRecord(fingerprint="in force")
+    written = state.next_version()
+    assert (state.is_doubted(written), state.is_being_rewritten) == (False, False)
+    state.doubt_all()
+    assert (state.is_doubted(written), state.is_doubted(state.next_version())) == (True, False)
+    assert state.is_being_rewritten
+    state.policy_record = PolicyRecord(fingerprint="in force")
+    assert not state.is_being_rewritten
