@@ -121,7 +121,7 @@ class Installation:
         if self.running is None:
             raise UnavailableError(
                 f"no {service} is configured, and no `mainstem up` runs on {self.data_dir}:"
-                f" start `mainstem up`, or set {key}"
+                f" start `mainstem up`, or set {key}, or name its --data-dir"
             )
         return self.running
 

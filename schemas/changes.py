@@ -126,7 +126,7 @@ def read_change(document: Mapping[str, Any], origin: Origin) -> Change | Control
         observed_at = _observed_at(document, origin, found)
         _refuse(found)
         return Control(op=op, connector=origin.connector, observed_at=observed_at)
-    raise ValidationError(("/op", "must be upsert or delete"))
+    raise ValidationError(("/op", "must be upsert, delete, outage or recovered"))
 
 
 def _read_upsert(document: Mapping[str, Any], origin: Origin) -> Change:

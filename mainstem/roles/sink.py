@@ -13,6 +13,9 @@ from sinks.runner import SinkRunner
 
 def run(installation: Installation, name: str, options: RoleOptions) -> None:
     """Run the sink *name* until a signal."""
+    configured = installation.config.sinks.get(name)
+    if configured is not None and not configured.enabled:
+        raise ConfigError(f"sinks.{name}: enabled is false; set it to true to run the sink")
     sink = create(settings_of(installation, name))
     require_topics(installation, sink)
     stop = stop_thread_on_signals()
@@ -23,10 +26,8 @@ def run(installation: Installation, name: str, options: RoleOptions) -> None:
 
 
 def settings_of(installation: Installation, name: str) -> SinkSettings:
-    """Return what the sink *name* is given. Raises ConfigError when it is disabled, UnavailableError for its schema."""
+    """Return what the sink *name* is given, enabled or not. Raises UnavailableError for a database without tables."""
     configured = installation.config.sinks.get(name)
-    if configured is not None and not configured.enabled:
-        raise ConfigError(f"sinks.{name}: enabled is false; set it to true to run the sink")
     return SinkSettings(
         name=name,
         topics=installation.topics,

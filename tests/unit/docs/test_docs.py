@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 from docs.metrics import FILE, reference
 from mainstem.config import DEFAULT_SINKS, Config
 from mainstem.installation import Installation
-from schemas.changes import Change, Origin, read_change
+from schemas.changes import Change, Control, Origin, read_change
 from sources.documents import read_documents
 from sources.publisher import draft
 from tests.command_line import read_arguments
@@ -143,7 +143,7 @@ def as_change(document):
 
 @pytest.mark.parametrize("text", blocks("json"))
 def test_every_json_example_is_a_change(text):
-    assert isinstance(read_change(json.loads(text), ORIGIN), Change)
+    assert isinstance(read_change(json.loads(text), ORIGIN), Change | Control)
 
 
 @pytest.mark.parametrize("text", blocks("python"))
