@@ -16,8 +16,8 @@ import mainstem.api
 from mainstem.api import shapes
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, group, opened
 from mainstem.installation import DEFAULT_DATA_DIR
-from schemas.database import refusal, where
-from schemas.errors import ConfigError, MainstemError, UnavailableError
+from schemas.database import sentences
+from schemas.errors import ConfigError, MainstemError
 from schemas.refs import DEFAULT_TENANT, EntityRef
 from schemas.statements import statements
 
@@ -114,16 +114,9 @@ def _listed(dsn: str, filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _rows(dsn: str, query: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    try:
-        with psycopg.connect(dsn, connect_timeout=10) as connection, connection.cursor(row_factory=dict_row) as cursor:
-            cursor.execute(_QUERIES[query], {**parameters, "tenant": DEFAULT_TENANT})
-            yield from cursor.fetchall()
-    except psycopg.errors.UndefinedTable:
-        raise UnavailableError(f"{where(dsn)} holds no Mainstem tables; run `mainstem db migrate`") from None
-    except psycopg.OperationalError as error:
-        raise refusal(error, dsn) or UnavailableError(
-            f"{where(dsn)} does not answer: start it, or correct postgres.dsn"
-        ) from None
+    with sentences(dsn), psycopg.connect(dsn, connect_timeout=10, row_factory=dict_row) as connection:
+        rows = connection.execute(_QUERIES[query], {**parameters, "tenant": DEFAULT_TENANT}).fetchall()
+    yield from rows
 
 
 def _json(row: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ class Reader:
             try:
                 low, high = watermarks(self._consumer, at)
             except KafkaException as error:
-                raise kafka.classified(error.args[0]) from None
+                raise kafka.fault(error.args[0]) from None
             self._next.setdefault(at, low)
             self._first[at] = low
             found[at] = high
@@ -101,7 +101,7 @@ class Reader:
             if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own
                 return
             if error is not None:
-                raise kafka.classified(error)
+                raise kafka.fault(error)
             if message.offset() >= end:
                 return
             yield message

@@ -77,6 +77,13 @@ def change(dsn, query, *values):
         assert connection.execute(query, values).rowcount > 0
 
 
+def test_tables_that_are_not_there_are_told_in_a_sentence(database):
+    tables = Tables(database, "postgres")
+    with pytest.raises(UnavailableError, match="run `mainstem db migrate`"):
+        tables.missing({("mainstem.entities", 0): 1})
+    tables.close()
+
+
 @pytest.fixture
 def verify(stage, dsn):
     def run(policy=POLICY, pause=lambda _: None):
