@@ -27,6 +27,7 @@ from mainstem.commands.progress import counting
 from mainstem.dead_letters.desk import Desk, Found, Outcome
 from mainstem.dead_letters.letters import DeadLetter, Filter, LetterId
 from mainstem.installation import DEFAULT_DATA_DIR
+from mainstem.terminal import visible
 from schemas.errors import ConfigError
 
 app = group("What was set aside: look at it, replay it, discard it.")
@@ -188,7 +189,7 @@ def _told(outcomes: Iterable[Outcome], verdict: str, *, is_json: bool) -> int:
     for outcome in outcomes:
         if outcome.refused is not None:
             refused += 1
-            sys.stderr.write(f"{outcome.letter.id}: {outcome.refused}\n")
+            sys.stderr.write(f"{outcome.letter.id}: {visible(outcome.refused)}\n")
         else:
             typer.echo(outcome_row(outcome, verdict, is_json=is_json))
     return refused

@@ -16,6 +16,7 @@ import mainstem.api
 from mainstem.api import shapes
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, group, opened
 from mainstem.installation import DEFAULT_DATA_DIR
+from mainstem.terminal import cell
 from schemas.database import sentences
 from schemas.errors import ConfigError, MainstemError
 from schemas.refs import DEFAULT_TENANT, EntityRef
@@ -53,9 +54,8 @@ def list_entities(
     table = Table("entity", "owner", "lifecycle", "stale", box=box.SIMPLE)
     for row in rows:
         spec = row["entity"].get("spec", {})
-        table.add_row(
-            row["entity_ref"], _text(spec.get("owner")), _text(spec.get("lifecycle")), ", ".join(row["stale"])
-        )
+        shown = (row["entity_ref"], _text(spec.get("owner")), _text(spec.get("lifecycle")), ", ".join(row["stale"]))
+        table.add_row(*map(cell, shown))
     Console().print(table if table.row_count else "no entities match")
 
 
@@ -86,10 +86,11 @@ def get(
 def show(row: dict[str, Any], console: Console) -> None:
     """Print one row of `entities` as a table of fields, values and winners."""
     stale = f", stale: {', '.join(row['stale'])}" if row["stale"] else ""
-    table = Table("field", "value", "from", box=box.SIMPLE, title=f"{row['entity_ref']}{stale}", title_justify="left")
+    title = cell(f"{row['entity_ref']}{stale}")
+    table = Table("field", "value", "from", box=box.SIMPLE, title=title, title_justify="left")
     for at, winners in sorted(row["provenance"].items()):
         names = winners if isinstance(winners, str) else ", ".join(winners)
-        table.add_row(at, _text(value_at(row, at)), names)
+        table.add_row(*map(cell, (at, _text(value_at(row, at)), names)))
     console.print(table)
 
 
