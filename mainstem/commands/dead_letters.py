@@ -23,7 +23,7 @@ from mainstem.commands.dead_letter_filters import (
 )
 from mainstem.commands.dead_letter_views import as_json, outcome_row, show_letter, table
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, group, opened
-from mainstem.commands.progress import counting
+from mainstem.commands.progress import RecordsBar
 from mainstem.dead_letters.desk import Desk, Found, Outcome
 from mainstem.dead_letters.letters import DeadLetter, Filter, LetterId
 from mainstem.installation import DEFAULT_DATA_DIR
@@ -158,8 +158,8 @@ def discard(
 
 def _scanned(desk: Desk, wanted: Filter, *, decided: bool, console: Console | None = None) -> Iterator[Found]:
     starts = desk.starts(wanted)
-    with counting("reading dead letters", desk.count(starts), console=console) as step:
-        yield from desk.matching(wanted, starts, step, decided=decided)
+    with RecordsBar("reading dead letters", desk.count(starts), console=console) as bar:
+        yield from desk.matching(wanted, starts, bar.advance, decided=decided)
 
 
 def _chosen(
