@@ -37,7 +37,7 @@ def held(
     try:
         for message in _records(consumer, at, show):
             if message.key() in newest:
-                state = (_version(message), message.value())
+                state = (version_of(message), message.value())
                 newest[message.key()] = max(newest[message.key()], state, key=lambda state: state[0])
     except KafkaException as error:
         raise UnavailableError(f"topic {topics.changelog} cannot be read: {error.args[0].str()}") from None
@@ -68,7 +68,8 @@ def _records(consumer: Consumer, at: TopicPartition, show: Callable[[int, int], 
         show(min(position, end) - first, end - first)
 
 
-def _version(message: Any) -> int:
+def version_of(message: Any) -> int:
+    """Return the version of a record of the changelog that is a state, the end of one, or the outages."""
     value = message.value()
     if value is None:
         return int(dict(message.headers() or ()).get(VERSION_HEADER, 0))

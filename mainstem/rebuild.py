@@ -57,7 +57,7 @@ class Rebuild:
         try:
             self._bounds = {partition: watermarks(self._consumer, partition) for partition in partitions}
         except KafkaException as error:
-            raise kafka.classified(error.args[0]) from None
+            raise kafka.fault(error.args[0]) from None
         self._is_stored = self.sink.stored_positions(()) is not None
         if self._is_stored:
             self.sink.request_rebuild(partitions)

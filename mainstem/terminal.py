@@ -3,6 +3,8 @@
 import unicodedata
 from typing import Final
 
+from rich.text import Text
+
 _UNSEEN: Final = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Unicode's categories of what is no letter, sign or space: control, direction, halves of pairs, line ends."""
 
@@ -14,3 +16,8 @@ def visible(text: str, *, lines: bool = False) -> str:
         char if char in kept or unicodedata.category(char) not in _UNSEEN else char.encode("unicode_escape").decode()
         for char in text
     )
+
+
+def cell(text: str) -> Text:
+    """Return *text* as a cell or title of a table: nothing in it is obeyed, by the terminal or by rich."""
+    return Text(visible(text))

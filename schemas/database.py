@@ -1,11 +1,13 @@
 """The database: made and checked by migrations, named in messages without its password."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
+from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
 from schemas.errors import ConfigError, UnavailableError
@@ -78,6 +80,27 @@ def refusal(error: Exception, dsn: str) -> UnavailableError | None:
     if "FATAL:" not in text or not any(phrase in text for phrase in _REFUSALS):
         return None
     return UnavailableError(f"{where(dsn)} refuses us: {text.rpartition('FATAL:')[2].strip()}")
+
+
+@contextmanager
+def sentences(dsn: str) -> Iterator[None]:
+    """Raise UnavailableError for whatever psycopg raises meanwhile; it never quotes a value."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise refusal(error, dsn) or UnavailableError(f"{where(dsn)} {_trouble(error)}") from None
+
+
+def _trouble(error: psycopg.Error) -> str:
+    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
+        return "holds no Mainstem tables, or not all of them; run `mainstem db migrate`"
+    if isinstance(error, errors.InsufficientPrivilege):
+        return f"does not allow it ({error.diag.message_primary}): grant it to the user of postgres.dsn"
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return "is read-only, as a standby is: name the primary in postgres.dsn"
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return "does not answer: start it, or correct postgres.dsn"
+    return f"does not do what was asked: {type(error).__name__} ({error.sqlstate or 'no code'})"
 
 
 def _connect(dsn: str) -> psycopg.Connection:

@@ -92,6 +92,12 @@ def classified(error: KafkaError, *, size: int = MAX_MESSAGE_BYTES) -> MainstemE
     return KafkaException(error)
 
 
+def fault(error: KafkaError) -> MainstemError:
+    """Return what a command raises for *error*: a sentence in any case."""
+    found = classified(error)
+    return found if isinstance(found, MainstemError) else UnavailableError(f"Kafka: {error.str()}; try again")
+
+
 def report(error: KafkaError) -> None:
     """librdkafka's error callback: raise what ends the process out of the poll that is under way, log the rest."""
     fault = classified(error)

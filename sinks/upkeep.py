@@ -52,7 +52,8 @@ class Upkeep:
         return (topic, partition) in self._rebuilding.firsts
 
     def run(self) -> None:
-        for partition in list(self._rebuilding.firsts):
+        # Of what was revoked and not yet given back there is no position.
+        for partition in sorted(self._rebuilding.firsts.keys() & self._group.positions.keys()):
             self._finish(partition)
         if self._clock() >= self._tend_at:
             self._tend_at = self._clock() + TEND_SECONDS

@@ -11,12 +11,11 @@ from typing import Any, Final
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from mainstem.dead_letters.decisions import Decision
 from mainstem.dead_letters.desk import Found, Outcome
 from mainstem.dead_letters.letters import DeadLetter
-from mainstem.terminal import visible
+from mainstem.terminal import cell, visible
 
 PAGE: Final = 100
 _COLUMNS: Final = (("id", 9), ("set aside", 19), ("from", 24), ("stage", 15), ("key", 30))
@@ -31,7 +30,7 @@ def table(found: Iterable[Found], console: Console) -> None:
             shown.add_column(name, width=width, overflow="fold")
         shown.add_column("reason", overflow="fold")
         for letter, decision in page:
-            shown.add_row(*(Text(visible(cell)) for cell in _cells(letter, decision)))
+            shown.add_row(*(cell(each) for each in _cells(letter, decision)))
         console.print(shown)
         is_first = False
     if is_first:

@@ -23,10 +23,11 @@ from mainstem.commands.dead_letter_filters import (
 )
 from mainstem.commands.dead_letter_views import as_json, outcome_row, show_letter, table
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, group, opened
-from mainstem.commands.progress import counting
+from mainstem.commands.progress import RecordsBar
 from mainstem.dead_letters.desk import Desk, Found, Outcome
 from mainstem.dead_letters.letters import DeadLetter, Filter, LetterId
 from mainstem.installation import DEFAULT_DATA_DIR
+from mainstem.terminal import visible
 from schemas.errors import ConfigError
 
 app = group("What was set aside: look at it, replay it, discard it.")
@@ -157,8 +158,8 @@ def discard(
 
 def _scanned(desk: Desk, wanted: Filter, *, decided: bool, console: Console | None = None) -> Iterator[Found]:
     starts = desk.starts(wanted)
-    with counting("reading dead letters", desk.count(starts), console=console) as step:
-        yield from desk.matching(wanted, starts, step, decided=decided)
+    with RecordsBar("reading dead letters", desk.count(starts), console=console) as bar:
+        yield from desk.matching(wanted, starts, bar.advance, decided=decided)
 
 
 def _chosen(
@@ -188,7 +189,7 @@ def _told(outcomes: Iterable[Outcome], verdict: str, *, is_json: bool) -> int:
     for outcome in outcomes:
         if outcome.refused is not None:
             refused += 1
-            sys.stderr.write(f"{outcome.letter.id}: {outcome.refused}\n")
+            sys.stderr.write(f"{outcome.letter.id}: {visible(outcome.refused)}\n")
         else:
             typer.echo(outcome_row(outcome, verdict, is_json=is_json))
     return refused

@@ -16,8 +16,9 @@ import mainstem.api
 from mainstem.api import shapes
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, group, opened
 from mainstem.installation import DEFAULT_DATA_DIR
-from schemas.database import refusal, where
-from schemas.errors import ConfigError, MainstemError, UnavailableError
+from mainstem.terminal import cell
+from schemas.database import sentences
+from schemas.errors import ConfigError, MainstemError
 from schemas.refs import DEFAULT_TENANT, EntityRef
 from schemas.statements import statements
 
@@ -53,9 +54,8 @@ def list_entities(
     table = Table("entity", "owner", "lifecycle", "stale", box=box.SIMPLE)
     for row in rows:
         spec = row["entity"].get("spec", {})
-        table.add_row(
-            row["entity_ref"], _text(spec.get("owner")), _text(spec.get("lifecycle")), ", ".join(row["stale"])
-        )
+        shown = (row["entity_ref"], _text(spec.get("owner")), _text(spec.get("lifecycle")), ", ".join(row["stale"]))
+        table.add_row(*map(cell, shown))
     Console().print(table if table.row_count else "no entities match")
 
 
@@ -86,10 +86,11 @@ def get(
 def show(row: dict[str, Any], console: Console) -> None:
     """Print one row of `entities` as a table of fields, values and winners."""
     stale = f", stale: {', '.join(row['stale'])}" if row["stale"] else ""
-    table = Table("field", "value", "from", box=box.SIMPLE, title=f"{row['entity_ref']}{stale}", title_justify="left")
+    title = cell(f"{row['entity_ref']}{stale}")
+    table = Table("field", "value", "from", box=box.SIMPLE, title=title, title_justify="left")
     for at, winners in sorted(row["provenance"].items()):
         names = winners if isinstance(winners, str) else ", ".join(winners)
-        table.add_row(at, _text(value_at(row, at)), names)
+        table.add_row(*map(cell, (at, _text(value_at(row, at)), names)))
     console.print(table)
 
 
@@ -114,16 +115,9 @@ def _listed(dsn: str, filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _rows(dsn: str, query: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    try:
-        with psycopg.connect(dsn, connect_timeout=10) as connection, connection.cursor(row_factory=dict_row) as cursor:
-            cursor.execute(_QUERIES[query], {**parameters, "tenant": DEFAULT_TENANT})
-            yield from cursor.fetchall()
-    except psycopg.errors.UndefinedTable:
-        raise UnavailableError(f"{where(dsn)} holds no Mainstem tables; run `mainstem db migrate`") from None
-    except psycopg.OperationalError as error:
-        raise refusal(error, dsn) or UnavailableError(
-            f"{where(dsn)} does not answer: start it, or correct postgres.dsn"
-        ) from None
+    with sentences(dsn), psycopg.connect(dsn, connect_timeout=10, row_factory=dict_row) as connection:
+        rows = connection.execute(_QUERIES[query], {**parameters, "tenant": DEFAULT_TENANT}).fetchall()
+    yield from rows
 
 
 def _json(row: dict[str, Any]) -> str:

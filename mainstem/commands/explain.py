@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 import typer
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from mainstem.api import shapes
@@ -17,6 +16,7 @@ from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, o
 from mainstem.commands.progress import RecordsBar
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.policies import policy_of
+from mainstem.terminal import cell
 from schemas.canonical import canonical_json
 from schemas.errors import ConfigError
 from schemas.records import NEVER
@@ -62,7 +62,7 @@ def show(ref: str, found: Explanation, leaves: Iterable[Leaf], *, console: Conso
     """Print the records of an entity, and a table of its fields with a row for each claim."""
     console.print(_records(ref, found))
     if found.entity is None:
-        console.print(f"{ref} does not exist: no live record asserts it")
+        console.print(cell(f"{ref} does not exist: no live record asserts it"))
         return
     table = Table("field", "by", "connector", "value", "", box=box.SIMPLE)
     for leaf in leaves:
@@ -70,7 +70,7 @@ def show(ref: str, found: Explanation, leaves: Iterable[Leaf], *, console: Conso
         rows += [(loser.connector, loser.value, f"lost: {loser.reason}") for loser in leaf.losers]
         for number, (connector, value, verdict) in enumerate(rows):
             at, by = (leaf.pointer, leaf.strategy) if number == 0 else ("", "")
-            table.add_row(escape(at), by, connector, _text(value), verdict)
+            table.add_row(*map(cell, (at, by, connector, _text(value), verdict)))
     console.print(table)
 
 
@@ -89,10 +89,13 @@ def _explained(installation: Installation, ref: EntityRef) -> Explanation:
 
 
 def _records(ref: str, found: Explanation) -> Table:
-    table = Table("connector", "record", "priority", "asserts it", box=box.SIMPLE, title=ref, title_justify="left")
+    table = Table(
+        "connector", "record", "priority", "asserts it", box=box.SIMPLE, title=cell(ref), title_justify="left"
+    )
     for one in found.standings:
         priority = "above all" if one.priority == NEVER else str(int(one.priority))
-        table.add_row(one.connector, one.life, priority, "yes" if one.asserts_existence else "no")
+        shown = (one.connector, one.life, priority, "yes" if one.asserts_existence else "no")
+        table.add_row(*map(cell, shown))
     return table
 
 
@@ -100,4 +103,4 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     text = value if isinstance(value, str) else canonical_json(value).decode()
-    return escape(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,8 +1,6 @@
 """Progress of long steps: a bar on a terminal, nothing in a pipe."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -48,13 +46,23 @@ class DownloadBar:
 
 
 class RecordsBar:
-    """Shows how many of how many records were read."""
+    """Shows how many of how many records are done.
 
-    def __init__(self, step: str) -> None:
+    What is printed meanwhile goes where it would have gone: above the bar on the same terminal (tables through
+    *console*), and into the pipe where there is one.
+    """
+
+    def __init__(self, step: str, total: int | None = None, *, console: Console | None = None) -> None:
+        is_terminal = sys.stdout.isatty()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        console = Console(stderr=True)
-        self._progress = Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
-        self._task = self._progress.add_task(step, total=None)
+        self._progress = Progress(
+            *columns,
+            console=console or Console(stderr=not is_terminal),
+            transient=True,
+            redirect_stdout=is_terminal,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._progress.add_task(step, total=total)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -68,22 +76,6 @@ class RecordsBar:
     def show(self, done: int, total: int) -> None:
         self._progress.update(self._task, completed=done, total=total)
 
-
-@contextmanager
-def counting(what: str, total: int, *, console: Console | None = None) -> Iterator[Callable[[int], None]]:
-    """Yield a function that is told how much was done since it was last called.
-
-    What is printed meanwhile goes where it would have gone: above the bar on the same terminal (tables through
-    *console*), and into the pipe where there is one.
-    """
-    is_terminal = sys.stdout.isatty()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        console=console or Console(stderr=not is_terminal),
-        transient=True,
-        redirect_stdout=is_terminal,
-        disable=not sys.stderr.isatty(),
-    ) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda count: progress.advance(task, count)
+    def advance(self, count: int) -> None:
+        """Add what was done since the last call."""
+        self._progress.advance(self._task, count)

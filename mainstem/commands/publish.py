@@ -11,7 +11,7 @@ import orjson
 import typer
 
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
-from mainstem.commands.progress import counting
+from mainstem.commands.progress import RecordsBar
 from mainstem.configuration.faults import did_you_mean
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.log import warn
@@ -147,11 +147,11 @@ def _published(
         raise TopicMismatchError(f"topic {topic} does not exist; run `mainstem topics create --connector {connector}`")
     require(installation.topics.changes_definition(connector), found)
     publisher = Publisher(installation.client, topic)
-    with counting("publishing", len(accepted)) as step:
+    with RecordsBar("publishing", len(accepted)) as bar:
         for batch in _batches(accepted):
             receipts = publisher.publish(each.draft for each in batch)
             yield from ((each.place, receipt) for each, receipt in zip(batch, receipts, strict=True))
-            step(len(batch))
+            bar.advance(len(batch))
 
 
 def _batches(accepted: list[_Placed]) -> Iterator[list[_Placed]]:

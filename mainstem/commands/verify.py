@@ -11,6 +11,7 @@ from rich.table import Table
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
+from mainstem.terminal import cell
 from mainstem.verification.sides import Difference
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _print(report: "Report", limit: int) -> None:
     if report.differences:
         table = Table("entity", "side", "difference", box=box.SIMPLE)
         for each in report.differences[:limit]:
-            table.add_row(each.entity_ref, each.side, each.sentence)
+            table.add_row(*map(cell, (each.entity_ref, each.side, each.sentence)))
         Console().print(table)
         hidden = len(report.differences) - limit
         if hidden > 0:

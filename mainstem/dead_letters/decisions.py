@@ -9,8 +9,7 @@ from typing import Any, Final, Literal
 import psycopg
 
 from mainstem.dead_letters.letters import DeadLetter, LetterId
-from schemas.database import refusal, where
-from schemas.errors import UnavailableError
+from schemas.database import sentences
 from schemas.statements import statements
 
 Verdict = Literal["replayed", "discarded"]
@@ -33,10 +32,8 @@ class Decisions:
     def __init__(self, dsn: str, *, cluster_id: str, topic: str) -> None:
         self._dsn = dsn
         self._about = {"cluster": cluster_id, "topic": topic}
-        try:
+        with sentences(dsn):
             self._connection = psycopg.connect(dsn, connect_timeout=10, autocommit=True)
-        except psycopg.OperationalError as error:
-            raise self._unavailable(error) from None
 
     def close(self) -> None:
         self._connection.close()
@@ -59,16 +56,5 @@ class Decisions:
             "offsets": [each.id.offset for each in letters],
             "times": [each.at for each in letters],
         }
-        try:
+        with sentences(self._dsn):
             return self._connection.execute(_QUERIES[query], {**self._about, **places, **parameters})
-        except psycopg.errors.UndefinedTable:
-            raise UnavailableError(
-                f"{where(self._dsn)} has no table of decisions about dead letters; run `mainstem db migrate`"
-            ) from None
-        except psycopg.OperationalError as error:
-            raise self._unavailable(error) from None
-
-    def _unavailable(self, error: psycopg.OperationalError) -> UnavailableError:
-        return refusal(error, self._dsn) or UnavailableError(
-            f"{where(self._dsn)} does not answer: start it, or correct postgres.dsn"
-        )

@@ -12,8 +12,7 @@ from psycopg.types.json import set_json_loads
 from mainstem.verification.digests import digest, seconds
 from mainstem.verification.sides import Found, View
 from mainstem.verification.topics import record_digest
-from schemas.database import refusal, where
-from schemas.errors import UnavailableError
+from schemas.database import sentences
 from schemas.refs import entity_key, parse_entity_key
 from schemas.statements import statements
 from sinks.base import Positions
@@ -42,15 +41,12 @@ class Tables:
     """One connection, and the keys that were looked at over it."""
 
     def __init__(self, dsn: str, sink: str) -> None:
+        self._dsn = dsn
         self._sink = sink
-        try:
+        with sentences(dsn):
             self._connection = psycopg.connect(dsn, autocommit=True, connect_timeout=10)
-        except psycopg.OperationalError as error:
-            raise refusal(error, dsn) or UnavailableError(
-                f"{where(dsn)} does not answer: start it, or correct postgres.dsn"
-            ) from None
-        set_json_loads(orjson.loads, self._connection)
-        self._connection.execute(_QUERIES["begin"])
+            set_json_loads(orjson.loads, self._connection)
+            self._connection.execute(_QUERIES["begin"])
 
     def close(self) -> None:
         self._connection.close()
@@ -59,7 +55,7 @@ class Tables:
         """Return how many records before *ends* the sink has not written yet."""
         topics, partition = [topic for topic, _ in ends], next(iter(ends))[1]
         asked = {"sink": self._sink, "topics": topics, "partition": partition}
-        stored: dict[str, int] = dict(self._connection.execute(_QUERIES["positions"], asked).fetchall())
+        stored: dict[str, int] = dict(self._rows("positions", asked))
         return sum(max(0, end - stored.get(topic, 0)) for (topic, _), end in ends.items())
 
     def look(self, keys: Iterable[bytes]) -> Iterator[dict[bytes, Found]]:
@@ -69,10 +65,10 @@ class Tables:
             pairs = [parse_entity_key(key) for key in page]
             asked = {"tenants": [tenant for tenant, _ in pairs], "refs": [ref for _, ref in pairs]}
             found = {key: Found() for key in page}
-            for tenant, ref, version, is_there, *rest in self._connection.execute(_QUERIES["entities"], asked):
+            for tenant, ref, version, is_there, *rest in self._rows("entities", asked):
                 held = found[entity_key(tenant, ref)]
                 held.version, held.view = version, _view(*rest) if is_there else None
-            for row in self._connection.execute(_QUERIES["records"], asked):
+            for row in self._rows("records", asked):
                 record = dict(zip(_RECORD, row, strict=True))
                 times = {name: seconds(record[name]) for name in ("last_touched", "expiration_date")}
                 held = found[entity_key(record["tenant"], record["entity_ref"])]
@@ -81,13 +77,18 @@ class Tables:
 
     def note(self, keys: Collection[bytes]) -> None:
         """Keep in mind that *keys* were looked at."""
-        with self._connection.cursor() as cursor, cursor.copy(_QUERIES["looked_at"]) as copy:
+        statement = _QUERIES["looked_at"]
+        with sentences(self._dsn), self._connection.cursor() as cursor, cursor.copy(statement) as copy:
             for key in keys:
                 copy.write_row(parse_entity_key(key))
 
     def others(self) -> set[bytes]:
         """Return the keys of all rows that were not looked at."""
-        return {entity_key(tenant, ref) for tenant, ref in self._connection.execute(_QUERIES["others"])}
+        return {entity_key(tenant, ref) for tenant, ref in self._rows("others")}
+
+    def _rows(self, query: str, asked: dict[str, Any] | None = None) -> list[Any]:
+        with sentences(self._dsn):
+            return self._connection.execute(_QUERIES[query], asked).fetchall()
 
 
 def _view(entity: Any, service: Any, *origin: Any) -> View:

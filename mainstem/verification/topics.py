@@ -8,6 +8,7 @@ from typing import Final
 import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from mainstem.changelog import version_of
 from mainstem.verification.digests import digest, seconds
 from mainstem.verification.sides import View, Wanted
 from schemas.codec import decode_entity, decode_records
@@ -41,6 +42,7 @@ class Reader:
         self._first: dict[Partition, int] = {}
         self._next: dict[Partition, int] = {}
         self._outages: dict[int, Outages] = {}
+        self._outages_version: dict[int, int] = {}
 
     def ends(self, partition: int) -> Positions:
         """Return where both topics end now, that of the entities looked at last: what is held was published before."""
@@ -50,7 +52,7 @@ class Reader:
             try:
                 low, high = watermarks(self._consumer, at)
             except KafkaException as error:
-                raise kafka.classified(error.args[0]) from None
+                raise kafka.fault(error.args[0]) from None
             self._next.setdefault(at, low)
             self._first[at] = low
             found[at] = high
@@ -75,7 +77,7 @@ class Reader:
         for message in self._messages(at, end):
             key: bytes = message.key() or b""
             if key == OUTAGES_KEY and at[0] == self._topics.changelog:
-                self._outages[at[1]] = Outages.decode(message.value())
+                self._hear(at[1], message)
             elif not key.startswith(RESERVED_PREFIX) and (only is None or key in only):
                 # What cannot be read is a dead letter of the sinks: nobody carried it on.
                 with suppress(Skippable, ValueError, KeyError, TypeError):
@@ -101,12 +103,19 @@ class Reader:
             if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own
                 return
             if error is not None:
-                raise kafka.classified(error)
+                raise kafka.fault(error)
             if message.offset() >= end:
                 return
             yield message
             if message.offset() == end - 1:
                 return
+
+    def _hear(self, partition: int, message: Message) -> None:
+        """Take the outages of the highest version: a worker that was cut off may have written last."""
+        version = version_of(message)
+        if version > self._outages_version.get(partition, -1):
+            self._outages_version[partition] = version
+            self._outages[partition] = Outages.decode(message.value())
 
     def _take(self, wanted: Wanted, message: Message) -> None:
         value: bytes | None = message.value()

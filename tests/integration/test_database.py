@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -62,6 +63,28 @@ def test_a_host_that_does_not_answer_is_named_without_the_password():
 def test_a_text_that_is_no_dsn_is_refused_without_quoting_it():
     with pytest.raises(ConfigError) as found:
         schema.check("postgres//u:s3cret@x")
+    assert "s3cret" not in str(found.value)
+
+
+SENTENCES = [
+    ("", "SELECT 1 FROM entities", r"holds no Mainstem tables, or not all of them; run `mainstem db migrate`$"),
+    (
+        "SET ROLE pg_database_owner",
+        "SELECT * FROM pg_authid",
+        r"not allow it \(permission denied for table pg_authid\)",
+    ),
+    ("SET default_transaction_read_only = on", "CREATE TABLE x ()", r"is read-only, as a standby is: name the primary"),
+    ("", "SELECT pg_terminate_backend(pg_backend_pid())", r"does not answer: start it, or correct postgres\.dsn$"),
+    ("", "SELECT 's3cret'::int", r"does not do what was asked: InvalidTextRepresentation \(22P02\)$"),
+]
+
+
+@pytest.mark.parametrize(("before", "statement", "sentence"), SENTENCES)
+def test_what_postgres_refuses_is_a_sentence(database, before, statement, sentence):
+    with closing(psycopg.connect(database, autocommit=True)) as connection:
+        connection.execute(before)
+        with pytest.raises(UnavailableError, match=sentence) as found, schema.sentences(database):
+            connection.execute(statement)
     assert "s3cret" not in str(found.value)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import orjson
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from prometheus_client import CollectorRegistry
 
 from schemas.errors import Retriable, Skippable, TopicMismatchError
@@ -106,18 +106,6 @@ def test_a_foreign_tombstone_is_set_aside_and_the_rest_is_told(stage, entity):
         b"sink:incidents",
         f"{PAY}@2".encode(),
     )
-
-
-def test_an_event_that_the_broker_refuses_is_set_aside_and_the_rest_is_told(stage, entity):
-    limit = ConfigEntry("max.message.bytes", "2000", incremental_operation=AlterConfigOpType.SET)
-    topic = ConfigResource(ResourceType.TOPIC, stage.topics.service_updated, incremental_configs=[limit])
-    stage.admin.incremental_alter_configs([topic])[topic].result(20)
-    stage.upsert(entity(PAY, 1, service={"text": "too long " * 1_000}))
-    stage.upsert(entity("component:default/other", 2))
-    stage.start(IncidentsSink(stage.settings("incidents")))
-    (letter,) = stage.read(stage.topics.dead_letters, 1)
-    (event,) = stage.read(stage.topics.service_updated, 1)
-    assert (letter.key(), event.key()) == (PAY.encode(), b"component:default/other")
 
 
 def test_a_system_that_is_away_is_waited_for_and_its_position_does_not_move(stage, eventually):

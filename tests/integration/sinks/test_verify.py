@@ -77,6 +77,13 @@ def change(dsn, query, *values):
         assert connection.execute(query, values).rowcount > 0
 
 
+def test_tables_that_are_not_there_are_told_in_a_sentence(database):
+    tables = Tables(database, "postgres")
+    with pytest.raises(UnavailableError, match="run `mainstem db migrate`"):
+        tables.missing({("mainstem.entities", 0): 1})
+    tables.close()
+
+
 @pytest.fixture
 def verify(stage, dsn):
     def run(policy=POLICY, pause=lambda _: None):
@@ -196,8 +203,10 @@ def test_outages_that_stand_behind_the_records_are_reckoned_with(stage, verify, 
     stage.hold(ref("e0"), dying)
     assert {each[:2] for each in told(verify())} == {("e0", "topic")}
     value = Outages({"git": ((NOW, "outage"), (NOW + 80_000, "recovered"))}).encode(71)
+    of_a_zombie = Outages().encode(69)
     for number in range(stage.topics.partitions):
         stage.producer.produce(stage.topics.changelog, value, OUTAGES_KEY, partition=number)
+        stage.producer.produce(stage.topics.changelog, of_a_zombie, OUTAGES_KEY, partition=number)
     stage.producer.flush(10)
     assert (told(verify()), projected.fault) == ([], None)
 

@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 COUNT = """
-from mainstem.commands.progress import counting
-with counting("counting", 3) as step:
+from mainstem.commands.progress import RecordsBar
+with RecordsBar("counting", 3) as bar:
     for number in range(3):
         print("row", number)
-        step(1)
+        bar.advance(1)
 """
 
 

@@ -1,8 +1,14 @@
 """A terminal obeys nothing that came from outside."""
 
-import pytest
+import io
+from functools import partial
 
+import pytest
+from rich.console import Console
+
+from mainstem.commands import entities, explain
 from mainstem.terminal import visible
+from streams.explain import Explanation, Leaf
 
 
 @pytest.mark.parametrize(
@@ -22,3 +28,25 @@ def test_what_a_terminal_would_obey_is_an_escape(text, shown):
 
 def test_lines_stay_where_there_may_be_several():
     assert visible("a\n\tb\r\n", lines=True) == "a\n\tb\\r\n"
+
+
+OBEYED = "\x1b]0;owned\x07[red]a[/red][/]"
+SEEN = "\\x1b]0;owned\\x07[red]a[/red][/]"
+
+
+def printed(show, *arguments):
+    console = Console(file=io.StringIO(), force_terminal=True, no_color=True, width=200)
+    show(*arguments, console=console)
+    return console.file.getvalue()
+
+
+def test_an_entity_is_shown_and_not_obeyed():
+    row = {"entity_ref": "a:b/c", "stale": [], "provenance": {"/x": OBEYED}, "entity": {"x": OBEYED}, "service": {}}
+    found = printed(entities.show, row)
+    assert (found.count(SEEN), "\x1b]" in found) == (2, False)
+
+
+def test_an_explanation_is_shown_and_not_obeyed():
+    leaf = Leaf(pointer=f"/{OBEYED}", strategy="rank", winners=("git",), losers=(), value=OBEYED)
+    found = printed(partial(explain.show, "a:b/c", Explanation(entity={}, standings=(), leaves=())), [leaf])
+    assert (found.count(SEEN), "\x1b]" in found) == (2, False)
