@@ -8,7 +8,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from mainstem.configuration.kafka import KafkaConfig
-from mainstem.refusals import is_final, unavailable
+from mainstem.refusals import is_denied, is_final, unavailable
 from mainstem.security import librdkafka_settings
 from schemas.errors import ConfigError, UnavailableError
 from schemas.topics import ExistingTopic, TopicDefinition, Topics, differences, require
@@ -18,6 +18,7 @@ Client = Mapping[str, str | int | bool]
 
 ANSWER_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 0.2
 
 
 def client_settings(kafka: KafkaConfig, bootstrap_servers: str) -> dict[str, str | int | bool]:
@@ -113,9 +114,21 @@ class Cluster:
 
     def members(self, group: str) -> set[str]:
         """Return the instance ids of the static members that a consumer group has now."""
-        answer = self._admin.describe_consumer_groups([group], request_timeout=ANSWER_SECONDS)[group]
-        found = self._told(answer, absent=KafkaError.GROUP_ID_NOT_FOUND)
-        return set() if found is None else {each.group_instance_id for each in found.members if each.group_instance_id}
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            answer = self._admin.describe_consumer_groups([group], request_timeout=ANSWER_SECONDS)[group]
+            try:
+                found = self._result(answer).members
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                    return set()
+                fault = self._unavailable(error.args[0])
+                if is_denied(error.args[0]) or is_final(self._faults) or time.monotonic() >= deadline:
+                    raise fault from None
+                # On a fresh cluster, and after a broker went, a group has no coordinator for a moment.
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return {each.group_instance_id for each in found if each.group_instance_id}
 
     def reset_offsets(self, group: str, offsets: Mapping[tuple[str, int], int]) -> bool:
         """Set what a consumer group has committed; False, and nothing done, while a member of it is alive."""

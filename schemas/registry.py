@@ -19,6 +19,8 @@ T = TypeVar("T")
 ANSWER_SECONDS: Final = 5.0
 UNKNOWN_SECONDS: Final = 30.0
 """How long an id that the registry does not know is not asked for again."""
+UNKNOWN_KEPT: Final = 10_000
+"""Ids that the registry does not know; of more, the one that was asked for longest ago is forgotten."""
 
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
@@ -61,9 +63,10 @@ class Registry:
     def schema(self, wire_id: int) -> Any | None:
         """Return the parsed Avro schema of that id; None when the registry has none, or another kind of schema.
 
-        Raises Retriable while the registry is away, or does not let us in.
+        What was asked before is answered without a network, that there is none too, however long ago that was:
+        :meth:`lacks` says when to :meth:`ask` again. Raises Retriable while the registry is away or keeps us out.
         """
-        if wire_id not in self._schemas and self._unknown.get(wire_id, 0.0) <= self._clock():
+        if wire_id not in self._schemas and wire_id not in self._unknown:
             self.ask(wire_id)
         return self._schemas.get(wire_id)
 
@@ -75,7 +78,12 @@ class Registry:
         except Exception as error:
             if _status(error) != _NOT_FOUND:
                 raise Retriable(self._trouble(error)) from error
+            self._unknown.pop(wire_id, None)
             self._unknown[wire_id] = self._clock() + UNKNOWN_SECONDS
+            if len(self._unknown) > UNKNOWN_KEPT:
+                del self._unknown[next(iter(self._unknown))]
+        else:
+            self._unknown.pop(wire_id, None)
 
     def register(self, subject: str, text: str) -> int:
         """Return the id of the Avro schema *text* under *subject*, registered now if it was not before.

@@ -164,8 +164,11 @@ class _Container(EmbeddedService):
         """Return what the file of that name holds; what *make* says when there is none yet. For its owner alone."""
         file = self._home / name
         if not file.exists():
-            with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as fresh:
+            # Beside it: a file of that name is never half written.
+            written = file.with_name(f"{name}.new")
+            with os.fdopen(os.open(written, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as fresh:
                 fresh.write(make())
+            written.replace(file)
         return file.read_text()
 
     def _wrapped(self) -> Any:

@@ -1,5 +1,6 @@
 """Wire ids of a schema registry beside those of ids.json: on, off, away, and both kinds in one topic."""
 
+import asyncio
 import io
 import json
 import struct
@@ -9,14 +10,17 @@ import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from prometheus_client import CollectorRegistry
 
 from schemas import writers
 from schemas.codec import decode_change, decode_entity, decode_records, encode_entity, encode_records
 from schemas.entities import MergedEntity
 from schemas.errors import ConfigError, DecodeError, Retriable, UnavailableError
+from schemas.metrics import ProcessorMetrics
 from schemas.records import Record, Records
 from schemas.registry import UNKNOWN_SECONDS, Registry
 from schemas.topics import Topics
+from streams.writers import schemas_at_hand
 from tests.registry_server import RegistryServer
 
 TOPICS = Topics()
@@ -125,12 +129,66 @@ def test_an_id_that_was_unknown_is_asked_for_again_after_a_while(server):
     found = Registry(server.url, clock=lambda: now[0])
     answers = [found.schema(1)]
     server.add(SUBJECT, TEAMS_CHANGE)
-    answers.append(found.schema(1))
+    answers.append(found.lacks(1))
     now[0] += UNKNOWN_SECONDS
-    answers.append(found.schema(1) is not None)
+    answers.append(found.lacks(1))
+    found.ask(1)
+    answers += [found.lacks(1), found.schema(1) is not None]
     found.close()
 
-    assert answers == [None, None, True]
+    assert answers == [None, False, True, False, True]
+
+
+def test_what_was_unknown_once_is_answered_without_the_registry_however_late(server):
+    now = [0.0]
+    found = Registry(server.url, clock=lambda: now[0])
+    found.ask(1)
+    now[0] += 10 * UNKNOWN_SECONDS
+    with server.away():
+        assert found.schema(1) is None
+    found.close()
+
+
+def test_of_unknown_ids_the_last_asked_for_are_kept(server, monkeypatch):
+    monkeypatch.setattr("schemas.registry.UNKNOWN_KEPT", 2)
+    found = Registry(server.url)
+    for wire_id in (1, 2, 1, 3):
+        found.ask(wire_id)
+    lacks = [found.lacks(wire_id) for wire_id in (1, 2, 3)]
+    found.close()
+
+    assert lacks == [False, True, False]
+
+
+def at_hand(values):
+    asyncio.run(schemas_at_hand(iter(values), ProcessorMetrics(CollectorRegistry())))
+
+
+@pytest.fixture
+def room_for_three(monkeypatch):
+    monkeypatch.setattr("schemas.registry.UNKNOWN_KEPT", 3)
+
+
+@pytest.mark.usefixtures("room_for_three")
+def test_a_run_has_every_schema_at_hand_also_where_unknown_ids_push_each_other_out(server):
+    ids = (server.add(SUBJECT, TEAMS_CHANGE), 7, 8, 9)
+    values = [avro(wire_id, TEAMS_CHANGE, WRITTEN) for wire_id in ids]
+    writers.fetch(7)
+    writers.fetch(50)
+    at_hand(values)
+
+    with server.away():
+        assert decode_change(values[0]) == READ
+        for value in values[1:]:
+            with pytest.raises(DecodeError, match="is not known"):
+                decode_change(value)
+
+
+@pytest.mark.usefixtures("room_for_three")
+def test_a_run_of_more_unknown_ids_than_are_kept_is_merged_all_the_same(server):
+    at_hand([avro(wire_id, TEAMS_CHANGE, WRITTEN) for wire_id in range(10, 20)])
+
+    assert len(server.asked) == 10
 
 
 def test_while_the_registry_is_away_a_change_is_to_be_tried_again(server):
