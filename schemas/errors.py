@@ -80,7 +80,7 @@ class ValidationError(Skippable):
 
 
 class MergeError(Skippable):
-    """The merged entity, or what is held about it, would exceed its size."""
+    """The merged entity, or what is held about it, would exceed its size, or a strategy that a rule names broke."""
 
     stage: ClassVar[str] = "merge"
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from schemas.canonical import pointer
+from schemas.canonical import canonical_json, parse_json, pointer
 from schemas.errors import MergeError
+from streams import shipped
 from streams.base import Claim, Outcome, Strategy
 from streams.claims import IDENTITY, UNIONS, Place, Voice, gathered, is_map, places, without
 from streams.shipped import Coupled, Union
@@ -45,15 +46,18 @@ class Case(NamedTuple):
 
     def outcomes(self) -> dict[Place, Outcome]:
         """Raises MergeError, so that what breaks a strategy is set aside and stops nothing else."""
+        strategy = self.rule.strategy
         try:
-            outcome = self.rule.strategy.decide(self.claims)
+            outcome = strategy.decide(self.claims)
+            if outcome is None:
+                return {}
+            if type(strategy).__module__ != shipped.__name__:
+                _check(outcome)
+            if isinstance(strategy, Coupled):
+                return {tokens(at): Outcome(value, outcome.winners) for at, value in outcome.value.items()}
         except Exception as error:
             at = pointer(*self.place)
             raise MergeError(f"the strategy {self.rule.name} of {at} failed: {type(error).__name__}") from error
-        if outcome is None:
-            return {}
-        if isinstance(self.rule.strategy, Coupled):
-            return {tokens(at): Outcome(value, outcome.winners) for at, value in outcome.value.items()}
         return {self.place: outcome}
 
 
@@ -101,6 +105,16 @@ class Plan:
                 yield Case(rule, place, of)
         for first, (rule, members) in groups.items():
             yield Case(rule, first, objects(members))
+
+
+def _check(outcome: Outcome) -> None:
+    """Raise now what a third party's outcome would else raise while the merged entity is written."""
+    parse_json(canonical_json(outcome.value))
+    winners: Any = outcome.winners
+    if type(winners) is list and all(type(won) is str for won in winners):
+        return
+    if type(winners) is not str:
+        raise TypeError("winners are one connector, or a list of them")
 
 
 def objects(members: Mapping[Place, Sequence[Claim]]) -> list[Claim]:

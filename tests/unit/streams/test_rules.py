@@ -7,7 +7,7 @@ from schemas.canonical import canonical_json
 from schemas.changes import Origin, read_change
 from schemas.errors import MergeError
 from streams import registry
-from streams.base import Strategy
+from streams.base import Outcome, Strategy
 from streams.merge import merge
 from streams.policy import ConnectorPolicy, Policy
 from streams.rules import Rule
@@ -263,4 +263,32 @@ class Breaking(Strategy):
 def test_what_breaks_a_strategy_is_an_error_of_the_merge_without_payload_text():
     rule = Rule(path="/spec/x", name="breaking", strategy=Breaking({}))
     with pytest.raises(MergeError, match=r"^the strategy breaking of /spec/x failed: KeyError$"):
+        merge([record("a", spec={"x": "secret"})], Policy(rules=(rule,)), now=NOW)
+
+
+class Answers(Strategy):
+    def decide(self, claims):
+        del claims
+        return self.options["answer"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Outcome({1, 2}, "a"),
+        Outcome(b"bytes", "a"),
+        Outcome({1: 2}, "a"),
+        Outcome(2**70, "a"),
+        Outcome("\ud800", "a"),
+        Outcome("\0", "a"),
+        Outcome("x", None),
+        Outcome("x", [["a"]]),
+        ("x", "a"),
+        "x",
+    ],
+    ids=repr,
+)
+def test_what_a_strategy_answers_and_nobody_can_write_is_an_error_of_the_merge(answer):
+    rule = Rule(path="/spec/x", name="odd", strategy=Answers({"answer": answer}))
+    with pytest.raises(MergeError, match=r"^the strategy odd of /spec/x failed: \w+$"):
         merge([record("a", spec={"x": "secret"})], Policy(rules=(rule,)), now=NOW)
