@@ -15,7 +15,7 @@ from schemas.topics import Topics
 from streams.outages import Outages
 from streams.table import OUTAGES_KEY, VERSION_HEADER
 
-_FETCHED: Final = 10_000
+_SHOWN: Final = 1_000
 _QUIET_SECONDS: Final = 30.0
 """How long a broker that has more to tell may say nothing."""
 
@@ -53,19 +53,20 @@ def _records(consumer: Consumer, at: TopicPartition, show: Callable[[int, int], 
     consumer.assign([TopicPartition(at.topic, at.partition, first)])
     position = first
     while position < end:
-        messages = consumer.consume(_FETCHED, timeout=_QUIET_SECONDS)
-        if not messages:
+        # Not `consume`: it waits for as many as it may return.
+        message = consumer.poll(_QUIET_SECONDS)
+        if message is None:
             raise UnavailableError(f"Kafka tells nothing more of {at.topic}, which ends at offset {end}; try again")
-        for message in messages:
-            if message.error() is None:
-                position = message.offset() + 1
-                yield message
-            elif message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - so librdkafka names its own
-                # What stood before the end may have been compacted away.
-                position = end
-            else:
-                raise KafkaException(message.error())
-        show(min(position, end) - first, end - first)
+        if message.error() is None:
+            position = message.offset() + 1
+            yield message
+        elif message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - so librdkafka names its own
+            # What stood before the end may have been compacted away.
+            position = end
+        else:
+            raise KafkaException(message.error())
+        if position == end or position % _SHOWN == 0:
+            show(min(position, end) - first, end - first)
 
 
 def version_of(message: Any) -> int:

@@ -95,8 +95,8 @@ class Processor:
             try:
                 after = self._merged(key, held, held.by_connector, state, now, doubted=doubted)
             except MergeError as error:
-                # What remains is larger than what was there: the entity keeps its last good state.
-                log.error("processor.entity_too_large", entity_ref=parse_entity_key(key)[1], reason=str(error))  # noqa: TRY400
+                # Too large, or a strategy failed: the entity keeps its last good state.
+                log.error("processor.merge_failed", entity_ref=parse_entity_key(key)[1], reason=str(error))  # noqa: TRY400
                 kept = replace(held, version=state.next_version(), merged_at=now)
                 after = _Next(kept, encode_records(kept))
             if is_doubted or not self._is_as_it_was(held, stored, after, state):
