@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 IN_FLIGHT: Final = 8
 """Runs whose records the broker has not yet answered for."""
 LAST_LOOK_SECONDS: Final = 5.0
-"""For a last look at who wrote to partitions that are about to be somebody else's."""
+"""For a last look at who wrote to partitions that are about to be let go."""
 
 
 class _Identity(Codec):
@@ -142,6 +142,9 @@ class Engine(faust.App):
         while self._in_flight:
             await asyncio.wait(self._in_flight)
         if self.owned:
+            # Nothing is asked of Kafka within a rebalance: the consumer's thread waits for us there.
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                await asyncio.wait_for(self.upkeep.look_for_foreign(), LAST_LOOK_SECONDS)
             await self._release()
             await self.consumer.commit()
 
@@ -339,9 +342,7 @@ class Engine(faust.App):
         """Tell the next owner that nothing of ours is published without being state. Unsaid, it doubts and repeats."""
         if self.crashed:
             return
-        # What was written late by somebody else is mostly the reason of a rebalance, and would be forgotten with it.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.upkeep.look_for_foreign(), LAST_LOOK_SECONDS)
+        self.upkeep.doubt_foreign()
         try:
             for partition, state in self.owned.items():
                 await self._release_one(partition, state)

@@ -134,7 +134,11 @@ class Upkeep:
                 foreign.compare(calm, await self._engine.consumer.highwaters(*calm))
             except KafkaError as error:
                 log.warning("processor.foreign_not_looked_for", reason=type(error).__name__)
-        for partition in foreign.take():
+        self.doubt_foreign()
+
+    def doubt_foreign(self) -> None:
+        """Act on what was found, and ask nobody."""
+        for partition in self._engine.foreign.take():
             state = self._engine.owned.get(partition)
             if state is not None:
                 log.error("processor.foreign_writes", partition=partition)

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import uuid
+import warnings
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,18 @@ from schemas.topics import Topics
 from streams.policy import Policy
 from streams.worker import Worker, WorkerSettings
 
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 PATIENCE = 60.0
 CHANGE = {"entity": {"apiVersion": "v1", "kind": "Component", "metadata": {"name": "pay"}}}
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    """Faust leaves its connections to the collector: here, and not in a test that comes later."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

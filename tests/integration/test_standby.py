@@ -26,8 +26,8 @@ def test_what_a_worker_held_lies_with_another_one_before_it_is_gone(two):
     own, second = two
     own.worker.start()
     second.start()
-    own.worker.wait_until_working()
-    second.wait_until_working()
+    for worker in (own.worker, second):
+        own.eventually(lambda worker=worker: "processor.partitions_begun" in worker.output(), 60)
     for name in NAMES:
         own.queue("git", component(name, spec={"owner": "git"}))
     own.flush()
