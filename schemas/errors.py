@@ -7,6 +7,16 @@ MainstemError
 │   ├── TopicMismatchError topics that are not as `mainstem topics create` makes them
 │   └── FencedError        somebody else owns this work now
 ├── Retriable          try again later: it may pass
+│   └── SourceError        a connector's source did not give what was asked: the run fails and is repeated
+│       ├── SourceUnreachableError   no answer in time, a connection that broke, a server's own error
+│       ├── RateLimitedError         too many requests; it may say for how long to wait
+│       ├── AccessDeniedError        who we are is not known, or not allowed to read this
+│       ├── NotFoundError            what was asked for is not there
+│       ├── UnreadableAnswerError    an answer that is not what the system promises
+│       ├── CursorExpiredError       the saved cursor leads nowhere: the run begins anew
+│       ├── EndlessSourceError       cursors or pages that come again and again
+│       ├── EmptyAnswerError         nothing where there was something
+│       └── PartialRunError          less than the source itself says that there is
 └── Skippable          set this one record aside (dead letter) and go on
     ├── DecodeError        bytes that are no change: stage `decode`
     ├── ValidationError    a change that breaks the rules: stage `validate`
@@ -50,6 +60,50 @@ class FencedError(Fatal):
 
 class Retriable(MainstemError):  # noqa: N818 - a branch, named by what to do
     """It may pass: try again with a growing pause."""
+
+
+class SourceError(Retriable):
+    """A connector's source did not give what was asked. The run fails, deletes nothing, and is repeated."""
+
+
+class SourceUnreachableError(SourceError):
+    """No answer in time, a connection that was refused or broke, or a server's own error (5xx)."""
+
+
+class RateLimitedError(SourceError):
+    """Too many requests (429). *retry_after*: seconds for which the source asks to be left alone, where it says so."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class AccessDeniedError(SourceError):
+    """The source does not know us, or does not let us read this (401, 403)."""
+
+
+class NotFoundError(SourceError):
+    """What was asked for is not there (404): an address of the configuration may be wrong."""
+
+
+class UnreadableAnswerError(SourceError):
+    """The answer is not what the system promises: a page of HTML, half a JSON text, a field that is missing."""
+
+
+class CursorExpiredError(SourceError):
+    """The source no longer knows the saved cursor: the run begins anew."""
+
+
+class EndlessSourceError(SourceError):
+    """The source gives the same cursors or pages again and again: following it would never end."""
+
+
+class EmptyAnswerError(SourceError):
+    """A whole run saw nothing where there was something. Nothing is deleted: an empty answer is no statement."""
+
+
+class PartialRunError(SourceError):
+    """A run saw less than the source says that it holds. Nothing is deleted of what was not read."""
 
 
 class Skippable(MainstemError):  # noqa: N818 - a branch, named by what to do

@@ -18,7 +18,7 @@ OUTCOMES: Final = ("merged", "superseded", "forwarded", "dead_lettered", "contro
 STAGES: Final = ("decode", "validate", "merge")
 """At which a processor sets a record aside."""
 ENDS: Final = ("deleted", "expired")
-RUN_OUTCOMES: Final = ("complete", "failed")
+RUN_OUTCOMES: Final = ("complete", "partial", "failed", "reset")
 STATUSES: Final = (200, 500, 503)
 """Of the API's answers: those that every route is sure to give, or must not give unseen."""
 
