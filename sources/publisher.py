@@ -14,18 +14,21 @@ from schemas.errors import MainstemError, Retriable, TopicMismatchError, Unavail
 from schemas.refs import DEFAULT_TENANT, entity_key
 
 DELIVERY_MS: Final = 30_000
+ANSWER_SECONDS: Final = 10.0
+_BY_KEY: Final = -1
 _FAR_FUTURE_MS: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A change as bytes, ready to be sent. *timestamp*: epoch ms, 0 = now."""
+    """A change as bytes, ready to be sent. *timestamp*: epoch ms, 0 = now. *partition*: None = by the key."""
 
     entity_ref: str
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]] = ()
     timestamp: int = 0
+    partition: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,18 @@ class Publisher:
             }
         )
 
+    def partitions(self) -> int:
+        """Ask Kafka how many partitions the topic has. Raises TopicMismatchError when there is no such topic, Retriable
+        when nobody answers.
+        """
+        try:
+            found = self._producer.list_topics(timeout=ANSWER_SECONDS).topics.get(self._topic)
+        except KafkaException as error:
+            raise _fault(error.args[0], self._topic) from None
+        if found is None:
+            raise _missing(self._topic)
+        return len(found.partitions)
+
     def publish(self, drafts: Iterable[Draft]) -> list[Receipt]:
         """Send all, wait for all, return their receipts in order.
 
@@ -114,6 +129,7 @@ class Publisher:
                     each.key,
                     headers=list(each.headers),
                     timestamp=each.timestamp,
+                    partition=_BY_KEY if each.partition is None else each.partition,
                     on_delivery=answered,
                 )
             except BufferError:
@@ -127,8 +143,12 @@ class Publisher:
 
 def _fault(error: KafkaError, topic: str) -> MainstemError:
     if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001
-        connector = topic.rpartition(".")[2]
-        return TopicMismatchError(f"topic {topic} does not exist: run `mainstem topics create --connector {connector}`")
+        return _missing(topic)
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         return UnavailableError(f"Kafka does not let us write to {topic}: grant what `mainstem topics acls` prints")
     return Retriable(f"Kafka did not acknowledge: {error.str()}")
+
+
+def _missing(topic: str) -> TopicMismatchError:
+    connector = topic.rpartition(".")[2]
+    return TopicMismatchError(f"topic {topic} does not exist: run `mainstem topics create --connector {connector}`")
