@@ -1,0 +1,147 @@
+"""What a connector has published and not deleted, entity by entity: so that what has not changed is not published
+again, and what is no longer there is noticed. Rows of another Kafka cluster count for nothing.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from psycopg.rows import dict_row
+
+from schemas.statements import statements
+from sources.leases import Connection
+
+_QUERIES: Final = statements(Path(__file__).with_name("ledger.sql"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the ledger knows about one entity: the change that was published last."""
+
+    entity_ref: str
+    content_hash: str
+    generation: int | None
+    source_version: int | None
+    observed_at: int
+    """Epoch ms."""
+    seen_run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What was published of one entity and acknowledged by Kafka."""
+
+    entity_ref: str
+    scope: str
+    content_hash: str
+    generation: int | None
+    source_version: int | None
+    observed_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """An entity that is to be deleted, with what its deletion must outrank."""
+
+    entity_ref: str
+    generation: int | None
+    source_version: int | None
+    observed_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What a run has read: the scopes that it read whole, less those that could not be read."""
+
+    read: Sequence[str]
+    unread: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Census:
+    """How many entities the connector holds; how many of them a run has seen; how many wait for a decision."""
+
+    entities: int
+    seen: int
+    held: int
+
+
+class Ledger:
+    """The ledger of one connector on one cluster. Each method runs within the transaction of its connection."""
+
+    def __init__(self, connector: str, cluster: str) -> None:
+        self._whose: Mapping[str, Any] = {"connector": connector, "cluster": cluster}
+
+    async def known(self, connection: Connection, refs: Collection[str]) -> dict[str, Known]:
+        rows = await self._rows(connection, "known", refs=list(refs))
+        return {row["entity_ref"]: Known(**row) for row in rows}
+
+    async def see(self, connection: Connection, run: int, seen: Mapping[str, str]) -> None:
+        """Note that *run* saw these entities (reference → scope). A deletion that was held of one is off the table."""
+        if seen:
+            await self._do(connection, "see", run=run, refs=list(seen), scopes=list(seen.values()))
+
+    async def intend(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        """Note that these are about to be published. Each entity once."""
+        if entries:
+            await self._do(connection, "intend", **_columns(entries))
+
+    async def write(self, connection: Connection, run: int, entries: Sequence[Entry]) -> None:
+        """Note what *run* published. Each entity once."""
+        if entries:
+            hashes = [each.content_hash for each in entries]
+            await self._do(connection, "write", run=run, hashes=hashes, **_columns(entries))
+
+    async def withdraw(self, connection: Connection, run: int, refs: Collection[str]) -> None:
+        """Note that the source itself says that these are gone."""
+        if refs:
+            await self._do(connection, "withdraw", run=run, refs=list(refs))
+
+    async def census(self, connection: Connection, run: int) -> Census:
+        (row,) = await self._rows(connection, "census", run=run)
+        return Census(**row)
+
+    async def count_absent(self, connection: Connection, run: int, reach: Reach) -> int:
+        """Return how many entities the run should have seen and did not, less those held or kept already."""
+        (row,) = await self._rows(connection, "count_absent", run=run, read=reach.read, unread=reach.unread)
+        return int(row["count"])
+
+    async def hold_absent(self, connection: Connection, run: int, reach: Reach, hold: str) -> None:
+        await self._do(connection, "hold_absent", run=run, read=reach.read, unread=reach.unread, hold=hold)
+
+    async def take_absent(self, connection: Connection, run: int, reach: Reach, limit: int) -> list[Gone]:
+        """Return up to *limit* entities to delete now. They stay in the ledger until :meth:`forget`."""
+        rows = await self._rows(
+            connection, "take_absent", run=run, read=reach.read, unread=reach.unread, limit=limit
+        )
+        return [Gone(**row) for row in rows]
+
+    async def take_held(self, connection: Connection, hold: str, limit: int) -> list[Gone]:
+        """As :meth:`take_absent`, of a hold that was approved."""
+        return [Gone(**row) for row in await self._rows(connection, "take_held", hold=hold, limit=limit)]
+
+    async def forget(self, connection: Connection, refs: Iterable[str]) -> None:
+        """Their deletion was published and acknowledged."""
+        await self._do(connection, "forget", refs=list(refs))
+
+    async def forget_other_clusters(self, connection: Connection) -> None:
+        await self._do(connection, "forget_other_clusters")
+
+    async def _do(self, connection: Connection, query: str, **parameters: Any) -> None:
+        await connection.execute(_QUERIES[query], {**self._whose, **parameters})
+
+    async def _rows(self, connection: Connection, query: str, **parameters: Any) -> list[dict[str, Any]]:
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(_QUERIES[query], {**self._whose, **parameters})
+            return await cursor.fetchall()
+
+
+def _columns(entries: Sequence[Entry]) -> dict[str, Any]:
+    return {
+        "refs": [each.entity_ref for each in entries],
+        "scopes": [each.scope for each in entries],
+        "generations": [each.generation for each in entries],
+        "versions": [each.source_version for each in entries],
+        "observed": [each.observed_at for each in entries],
+    }

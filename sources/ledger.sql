@@ -1,0 +1,90 @@
+-- name: known
+SELECT entity_ref, content_hash, generation, source_version, observed_at, seen_run
+FROM ingestion_entity_refs
+WHERE connector = %(connector)s AND cluster_id = %(cluster)s AND entity_ref = ANY(%(refs)s)
+
+-- name: see
+UPDATE ingestion_entity_refs r
+SET seen_run = %(run)s, scope = seen.scope, withdrawn = false, hold_id = NULL, kept = false
+FROM unnest(%(refs)s::text[], %(scopes)s::text[]) AS seen (entity_ref, scope)
+WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.entity_ref = seen.entity_ref
+
+-- name: write
+INSERT INTO ingestion_entity_refs (connector, cluster_id, seen_run, entity_ref, scope, content_hash, generation,
+  source_version, observed_at)
+SELECT %(connector)s, %(cluster)s, %(run)s, fresh.*
+FROM unnest(%(refs)s::text[], %(scopes)s::text[], %(hashes)s::text[], %(generations)s::bigint[],
+  %(versions)s::bigint[], %(observed)s::bigint[]) AS fresh
+ON CONFLICT (connector, entity_ref) DO UPDATE
+SET cluster_id = excluded.cluster_id, seen_run = excluded.seen_run, scope = excluded.scope,
+  content_hash = excluded.content_hash, generation = excluded.generation, source_version = excluded.source_version,
+  observed_at = excluded.observed_at, withdrawn = false, hold_id = NULL, kept = false
+
+-- Before anything is published, so that whatever happens then is known: an entity without a hash is published again when
+-- it is seen, and deleted when it is not.
+-- name: intend
+INSERT INTO ingestion_entity_refs AS r (connector, cluster_id, seen_run, content_hash, entity_ref, scope, generation,
+  source_version, observed_at)
+SELECT %(connector)s, %(cluster)s, 0, '', fresh.*
+FROM unnest(%(refs)s::text[], %(scopes)s::text[], %(generations)s::bigint[], %(versions)s::bigint[],
+  %(observed)s::bigint[]) AS fresh
+ON CONFLICT (connector, entity_ref) DO UPDATE
+SET content_hash = '', seen_run = CASE WHEN r.cluster_id = excluded.cluster_id THEN r.seen_run ELSE 0 END,
+  cluster_id = excluded.cluster_id, generation = greatest(r.generation, excluded.generation),
+  source_version = greatest(r.source_version, excluded.source_version),
+  observed_at = greatest(r.observed_at, excluded.observed_at)
+
+-- name: withdraw
+UPDATE ingestion_entity_refs SET withdrawn = true
+WHERE connector = %(connector)s AND cluster_id = %(cluster)s AND entity_ref = ANY(%(refs)s) AND seen_run <> %(run)s
+
+-- name: census
+SELECT count(*) AS entities, count(*) FILTER (WHERE seen_run = %(run)s) AS seen,
+  count(*) FILTER (WHERE hold_id IS NOT NULL) AS held
+FROM ingestion_entity_refs
+WHERE connector = %(connector)s AND cluster_id = %(cluster)s
+
+-- Absent is what the run did not see although it read where that lay. An empty scope holds all, `acme` holds `acme/pay`.
+-- name: count_absent
+SELECT count(*) FROM ingestion_entity_refs r
+WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.seen_run <> %(run)s
+  AND NOT r.kept AND r.hold_id IS NULL AND (r.withdrawn OR (
+    EXISTS (SELECT FROM unnest(%(read)s::text[]) s WHERE s = '' OR s = r.scope OR starts_with(r.scope, s || '/'))
+    AND NOT EXISTS (SELECT FROM unnest(%(unread)s::text[]) s
+      WHERE s = '' OR s = r.scope OR starts_with(r.scope, s || '/'))))
+
+-- name: hold_absent
+UPDATE ingestion_entity_refs r SET hold_id = %(hold)s
+WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.seen_run <> %(run)s
+  AND NOT r.kept AND r.hold_id IS NULL AND (r.withdrawn OR (
+    EXISTS (SELECT FROM unnest(%(read)s::text[]) s WHERE s = '' OR s = r.scope OR starts_with(r.scope, s || '/'))
+    AND NOT EXISTS (SELECT FROM unnest(%(unread)s::text[]) s
+      WHERE s = '' OR s = r.scope OR starts_with(r.scope, s || '/'))))
+
+-- What is about to be deleted loses its hash first: were the deletion published and this process gone, an entity that
+-- is back is published anew, whatever it holds.
+-- name: take_absent
+UPDATE ingestion_entity_refs SET content_hash = ''
+WHERE connector = %(connector)s AND entity_ref IN (
+  SELECT r.entity_ref FROM ingestion_entity_refs r
+  WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.seen_run <> %(run)s
+    AND NOT r.kept AND r.hold_id IS NULL AND (r.withdrawn OR (
+      EXISTS (SELECT FROM unnest(%(read)s::text[]) s WHERE s = '' OR s = r.scope OR starts_with(r.scope, s || '/'))
+      AND NOT EXISTS (SELECT FROM unnest(%(unread)s::text[]) s
+        WHERE s = '' OR s = r.scope OR starts_with(r.scope, s || '/'))))
+  LIMIT %(limit)s)
+RETURNING entity_ref, generation, source_version, observed_at
+
+-- name: take_held
+UPDATE ingestion_entity_refs SET content_hash = ''
+WHERE connector = %(connector)s AND entity_ref IN (
+  SELECT entity_ref FROM ingestion_entity_refs
+  WHERE connector = %(connector)s AND cluster_id = %(cluster)s AND hold_id = %(hold)s LIMIT %(limit)s)
+RETURNING entity_ref, generation, source_version, observed_at
+
+-- name: forget
+DELETE FROM ingestion_entity_refs
+WHERE connector = %(connector)s AND cluster_id = %(cluster)s AND entity_ref = ANY(%(refs)s)
+
+-- name: forget_other_clusters
+DELETE FROM ingestion_entity_refs WHERE connector = %(connector)s AND cluster_id <> %(cluster)s

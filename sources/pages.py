@@ -1,0 +1,92 @@
+"""The pages of a source, one ahead of whoever takes them; a source that hangs, or never ends, is stopped."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from hashlib import blake2b
+from typing import Final
+
+import orjson
+
+from schemas.errors import EndlessSourceError, SourceUnreachableError
+from sources.base import Cursor, Page
+
+PATIENCE_SECONDS: Final = 300.0
+"""How long a source may take for one page."""
+BARREN_PAGES: Final = 3
+"""After so many pages in a row that hold only what the run has seen, a source is taken to repeat itself."""
+EMPTY_PAGES: Final = 10_000
+
+
+class PageReader:
+    """Reads *generator*. Call :meth:`close` at the end, whatever happened."""
+
+    def __init__(self, generator: AsyncGenerator[Page], *, patience: float = PATIENCE_SECONDS) -> None:
+        self._generator = generator
+        self._patience = patience
+        self._coming: asyncio.Task[Page | None] | None = None
+
+    async def next(self) -> Page | None:
+        """Return the next page, None after the last one. Raises what the source raised."""
+        page = await (self._coming or self._ask())
+        self._coming = None if page is None else self._ask()
+        return page
+
+    async def close(self) -> None:
+        if self._coming is not None:
+            self._coming.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await self._coming
+        with suppress(Exception):
+            await self._generator.aclose()
+
+    def _ask(self) -> "asyncio.Task[Page | None]":
+        return asyncio.create_task(self._next())
+
+    async def _next(self) -> Page | None:
+        try:
+            async with asyncio.timeout(self._patience) as patience:
+                return await anext(self._generator)
+        except StopAsyncIteration:
+            return None
+        except TimeoutError:
+            if patience.expired():
+                raise SourceUnreachableError(f"the source gave no page for {self._patience:.0f} s") from None
+            raise
+
+
+class Treadmill:
+    """Notices a source that goes round in circles, in constant memory."""
+
+    def __init__(self, cursor: Cursor | None) -> None:
+        self._mark = _digest(cursor)
+        self._steps, self._power = 0, 1
+        self._barren = self._empty = 0
+
+    def look(self, page: Page, *, fresh: int, again: int) -> None:
+        """*fresh*: entities of the page that the run had not seen; *again*: those that it had.
+
+        Raises EndlessSourceError once the source can only be repeating itself.
+        """
+        if fresh:
+            self._barren = self._empty = 0
+        elif again:
+            self._barren += 1
+        else:
+            self._empty += 1
+        digest = _digest(page.cursor)
+        is_marked = digest is not None and digest == self._mark
+        if not fresh and is_marked and self._steps:
+            raise EndlessSourceError("the source's cursors come again and again: following them would never end")
+        if self._barren >= BARREN_PAGES or self._empty >= EMPTY_PAGES:
+            raise EndlessSourceError("the source gives the same page again and again")
+        # Brent's way to find a circle: compare with a place that is left behind ever more rarely.
+        self._steps += 1
+        if self._steps == self._power:
+            self._mark, self._steps, self._power = digest, 0, self._power * 2
+
+
+def _digest(cursor: Cursor | None) -> bytes | None:
+    if cursor is None:
+        return None
+    return blake2b(orjson.dumps(cursor, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()

@@ -1,0 +1,192 @@
+"""One run of one connector: page after page in bursts, each published and then saved, and the sweep at its end."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from schemas.errors import CursorExpiredError, PartialRunError
+from sources.base import Cursor, Page
+from sources.connector import Connector, Place
+from sources.leases import Lease
+from sources.ledger import Ledger
+from sources.pages import PageReader, Treadmill
+from sources.publisher import Publisher
+from sources.sifting import Moment, Sifted, candidates, sift
+from sources.states import Counts, Progress, State, States
+from sources.sweep import Sweep
+
+log = structlog.get_logger(__name__)
+
+Ending = Literal["complete", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a run went. *since*: where the next one may begin, None where it has to read everything."""
+
+    ending: Ending
+    since: Cursor | None = None
+    deleted: int = 0
+
+
+class Run:
+    """The run that *state* speaks of: a new one, or one that goes on after its last acknowledged page."""
+
+    def __init__(self, connector: Connector, place: Place, lease: Lease, state: State) -> None:
+        if state.run is None:
+            raise ValueError("the state has no run")
+        self.moved_at = time.monotonic()
+        """When the source last gave a page."""
+        self._connector, self._place, self._lease, self._state = connector, place, lease, state
+        self._moment = Moment(run=state.run, now_ms=0, is_full=state.is_full)
+        self._publisher = Publisher(place.client, place.topics.changes(connector.id))
+        self._ledger, self._states = Ledger(connector.id, place.cluster), States(connector.id)
+        self._log = log.bind(connector=connector.id, run=state.run)
+        self._is_paused = False
+        self._last: Cursor | None = state.cursor
+
+    async def go(self, stop: asyncio.Event) -> Report:
+        """Read, publish and save every page; then delete what is no longer there. Raises what kept it from that.
+
+        It ends early, to be gone on with, when *stop* is set or the connector is paused.
+        """
+        if self._state.phase != "sweep" and not await self._read(stop):
+            return Report(ending="interrupted")
+        state = await self._progress()
+        shortage = _shortage(state)
+        deleted = 0 if shortage else await self._sweep(state)
+        self._place.reached("run.swept")
+        _raise_if_partial(state, shortage)
+        return Report(ending="complete", since=None if state.has_duplicates else state.cursor, deleted=deleted)
+
+    async def _read(self, stop: asyncio.Event) -> bool:
+        """Return whether the source came to its end."""
+        source, cursor = self._connector.source, self._state.cursor
+        since = self._state.since if self._state.mode == "changes" else None
+        pages = source.pages(cursor) if since is None else source.changes(cursor or since)
+        if pages is None:
+            raise CursorExpiredError("the source cannot tell any more what has changed: everything is read")
+        reader, treadmill = PageReader(pages), Treadmill(cursor)
+        try:
+            return await self._bursts(reader, treadmill, stop)
+        finally:
+            await reader.close()
+
+    async def _bursts(self, reader: PageReader, treadmill: Treadmill, stop: asyncio.Event) -> bool:
+        ends_at = time.monotonic() + self._connector.burst_seconds
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while True:
+                coming = asyncio.create_task(reader.next())
+                await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    coming.cancel()
+                    return False
+                page = coming.result()
+                if page is None:
+                    return True
+                self.moved_at = time.monotonic()
+                sifted = await self._take(page)
+                treadmill.look(page, fresh=sifted.fresh, again=sifted.again)
+                if self._is_paused or stop.is_set():
+                    return False
+                if time.monotonic() >= ends_at:
+                    await self._rest(stopping)
+                    ends_at = time.monotonic() + self._connector.burst_seconds
+        finally:
+            stopping.cancel()
+
+    async def _rest(self, stopping: "asyncio.Task[bool]") -> None:
+        """Leave the source alone between two bursts."""
+        async with self._place.pool.connection() as connection:
+            await self._lease.renew(connection)
+            await self._states.set_phase(connection, self._moment.run, "interstitial")
+        await asyncio.wait((stopping,), timeout=self._connector.interval_seconds)
+        self.moved_at = time.monotonic()
+
+    async def _take(self, page: Page) -> Sifted:
+        """Publish what is new of *page*, and save that it was once Kafka has acknowledged it."""
+        self._place.reached("page.read")
+        found, result = candidates(page, self._connector.sieve)
+        async with self._place.pool.connection() as connection:
+            known = await self._ledger.known(connection, {each.entity_ref for each in found})
+        moment = Moment(run=self._moment.run, now_ms=int(time.time() * 1000), is_full=self._moment.is_full)
+        sift(found, known, self._connector.sieve, moment, result)
+        for place, reason in result.refusals:
+            self._log.warning("connector.document_refused", place=place, reason=reason)
+        if result.prepared:
+            await self._publish(result)
+        self._place.reached("page.published")
+        await self._save(page, result)
+        self._place.reached("page.saved")
+        return result
+
+    async def _publish(self, sifted: Sifted) -> None:
+        async with self._place.pool.connection() as connection:
+            await self._lease.renew(connection)
+            await self._ledger.intend(connection, [each.entry for each in sifted.prepared])
+        self._place.reached("page.intended")
+        self._lease.check()
+        await asyncio.to_thread(self._publisher.publish, [each.draft for each in sifted.prepared])
+
+    async def _save(self, page: Page, sifted: Sifted) -> None:
+        run, counts = self._moment.run, _counts(page, sifted)
+        progress = Progress(
+            cursor=page.cursor,
+            total=page.total,
+            unread={**dict.fromkeys(sifted.guarded, ""), **page.unread},
+            covers=page.covers,
+            has_duplicates=sifted.again > 0,
+        )
+        async with self._place.pool.connection() as connection:
+            await self._lease.renew(connection)
+            await self._ledger.write(connection, run, [each.entry for each in sifted.prepared])
+            await self._ledger.see(connection, run, sifted.seen | sifted.spared)
+            await self._ledger.withdraw(connection, run, sifted.withdrawn)
+            self._is_paused = await self._states.save_page(connection, run, progress, counts)
+        self._place.metrics.took(self._connector.id, counts.published, counts.unchanged, counts.refused)
+
+    async def _progress(self) -> State:
+        async with self._place.pool.connection() as connection:
+            state = await self._states.read(connection)
+            if state.run != self._moment.run:
+                await self._states.set_phase(connection, self._moment.run, "sweep")
+            return state
+
+    async def _sweep(self, state: State) -> int:
+        sweep = Sweep(self._connector, self._place, self._publisher, self._lease)
+        return await sweep.absent(self._moment.run, state)
+
+
+def _counts(page: Page, sifted: Sifted) -> Counts:
+    published = len(sifted.prepared)
+    return Counts(
+        pages=1,
+        entities=sifted.fresh,
+        published=published,
+        unchanged=sifted.unchanged,
+        filtered=sifted.filtered,
+        refused=len(sifted.refusals),
+        left_out=page.left_out,
+    )
+
+
+def _shortage(state: State) -> str:
+    """Return what is wrong when the run brought less than the source says that it holds, nothing otherwise."""
+    seen = state.entities + state.filtered + state.left_out + state.refused
+    if state.mode != "complete" or state.total is None or seen >= state.total:
+        return ""
+    return f"the source says that it holds {state.total:,} entities, and gave {seen:,}: nothing is deleted"
+
+
+def _raise_if_partial(state: State, shortage: str) -> None:
+    """Raise PartialRunError when something could not be read. (What was refused was read.)"""
+    unread = sorted(f"{scope or 'all'}: {reason}" for scope, reason in state.unread.items() if reason)
+    if unread:
+        more = f" (and {len(unread) - 3} more)" if len(unread) > 3 else ""  # noqa: PLR2004
+        raise PartialRunError(f"not everything could be read, and nothing of it is deleted: {'; '.join(unread[:3])}{more}")
+    if shortage:
+        raise PartialRunError(shortage)

@@ -1,0 +1,60 @@
+"""When a connector runs next. Nothing here reads a clock: the times are Postgres's, so that replicas agree."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+BACKOFF: Final = (timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """*cron* and *full_cron* are read in *timezone*; *rest* counts only without *cron*.
+
+    *renewal*: after how long at the latest what is held has to be renewed, None when nothing expires.
+    """
+
+    cron: str | None = None
+    full_cron: str | None = None
+    timezone: str = "UTC"
+    jitter: timedelta = timedelta()
+    rest: timedelta = timedelta(minutes=30)
+    renewal: timedelta | None = None
+    backoff: tuple[timedelta, ...] = BACKOFF
+
+    @property
+    def longest_rest(self) -> timedelta | None:
+        """How long the connector rests at most between two runs; None where a cron expression says it."""
+        rest = None if self.cron else self.rest
+        return min((each for each in (rest, self.renewal) if each is not None), default=None)
+
+
+def after_success(schedule: Schedule, now: datetime, *, chance: float) -> datetime:
+    """Return when the next run begins after one that ended *now*. *chance*, 0 to 1, is the share of the jitter."""
+    planned = _next(schedule.cron, schedule.timezone, now) if schedule.cron else now + schedule.rest
+    planned += schedule.jitter * chance
+    # A record is renewed at half its life, however long the rest is: an entity must not vanish between two runs.
+    return planned if schedule.renewal is None else min(planned, now + schedule.renewal)
+
+
+def after_failure(schedule: Schedule, now: datetime, failures: int, *, retry_after: float | None = None) -> datetime:
+    """Return when a run that failed *now*, as the last of *failures* in a row, is repeated.
+
+    Not before the source asked for, whatever the configuration says.
+    """
+    pause = schedule.backoff[min(failures, len(schedule.backoff)) - 1]
+    asked = timedelta(seconds=retry_after or 0)
+    return now + max(pause, asked)
+
+
+def next_full(schedule: Schedule, now: datetime) -> datetime | None:
+    """Return when everything is published anew; None where no such schedule is configured."""
+    return _next(schedule.full_cron, schedule.timezone, now) if schedule.full_cron else None
+
+
+def _next(cron: str, timezone: str, now: datetime) -> datetime:
+    found: datetime = next(CronSim(cron, now.astimezone(ZoneInfo(timezone))))
+    return found

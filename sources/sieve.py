@@ -1,0 +1,148 @@
+"""From what a source gave to what is published of it: which entity, whether anything changed, and the change itself.
+
+Nothing here reads a clock or writes anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any, Final, Literal
+
+import orjson
+
+from schemas.refs import DEFAULT_NAMESPACE, DEFAULT_TENANT, EntityRef
+from sources.base import Item
+from sources.ledger import Entry, Gone, Known
+from sources.mapping import Mapper
+from sources.publisher import Draft, checked
+
+Verdict = Literal["new", "changed", "renewed", "unchanged", "again"]
+"""`again`: this run has seen it before."""
+
+_UNHASHED: Final = frozenset({"observedAt", "version", "id"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An item, and the entity that it is about. *content_hash* is empty where it cannot be told: publish it."""
+
+    item: Item
+    entity_ref: str
+    content_hash: str
+    is_delete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A change to publish, and what the ledger will know of it once Kafka has acknowledged it."""
+
+    draft: Draft
+    entry: Entry
+
+
+class Sieve:
+    """One connector's way from item to draft.
+
+    *renewal*: after how long what has not changed is published again, since its record would die otherwise.
+    """
+
+    def __init__(
+        self,
+        connector: str,
+        mapper: Mapper,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        is_complete: bool = False,
+        renewal: timedelta | None = None,
+    ) -> None:
+        self._connector, self._mapper = connector, mapper
+        self._tenant, self._is_complete = tenant, is_complete
+        self._renewal_ms = None if renewal is None else renewal.total_seconds() * 1000
+        self.fingerprint: Final = f"{mapper.fingerprint}:{tenant}:{int(is_complete)}"
+        """Changes whenever the same item may lead to another change."""
+        self._key = blake2b(self.fingerprint.encode(), digest_size=32).digest()
+
+    def candidate(self, item: Item) -> Candidate | None:
+        """Return which entity *item* is about; None when it cannot be told."""
+        is_delete = item.change.get("op") == "delete"
+        ref = _stated_ref(item.change) if is_delete else _entity_ref(item.change.get("entity"))
+        if ref is None:
+            return None
+        return Candidate(item=item, entity_ref=ref, content_hash=self._hash(item.change), is_delete=is_delete)
+
+    def verdict(self, candidate: Candidate, known: Known | None, *, run: int, now_ms: int) -> Verdict:
+        if known is None:
+            return "new"
+        if known.seen_run == run:
+            return "again"
+        if not candidate.content_hash or known.content_hash != candidate.content_hash:
+            return "changed"
+        if self._renewal_ms is not None and now_ms - known.observed_at >= self._renewal_ms:
+            return "renewed"
+        return "unchanged"
+
+    def prepared(self, candidate: Candidate, known: Known | None, now_ms: int) -> Prepared | None:
+        """Return the change to publish; None when the connector leaves the entity out. Raises Skippable.
+
+        It was observed *now_ms*, in epoch ms, unless the source names a time that has come already.
+        """
+        change = self._mapper.map(candidate.item.change)
+        if change is None:
+            return None
+        seen_at = now_ms if known is None else max(now_ms, known.observed_at + 1)
+        if change.get("observedAt") is None:
+            change = {**change, "observedAt": seen_at}
+        draft, record = checked(change, self._connector, tenant=self._tenant, is_complete=self._is_complete)
+        if record.observed_at > seen_at:
+            change = {**change, "observedAt": seen_at}
+            draft, record = checked(change, self._connector, tenant=self._tenant, is_complete=self._is_complete)
+        entry = Entry(
+            entity_ref=draft.entity_ref,
+            scope=candidate.item.scope,
+            content_hash=candidate.content_hash,
+            generation=None if change.get("generation") is None else record.generation,
+            source_version=None if change.get("version") is None else record.version,
+            observed_at=record.observed_at,
+        )
+        return Prepared(draft=draft, entry=entry)
+
+    def deletion(self, gone: Gone, now_ms: int) -> Draft:
+        """Return the delete of what was published before: it outranks that, whatever the clocks say."""
+        change: dict[str, Any] = {
+            "op": "delete",
+            "entityRef": gone.entity_ref,
+            "observedAt": max(now_ms, gone.observed_at + 1),
+        }
+        if gone.source_version is not None:
+            change["version"] = gone.source_version
+        if gone.generation is not None:
+            change["generation"] = gone.generation
+        return checked(change, self._connector, tenant=self._tenant)[0]
+
+    def _hash(self, change: Mapping[str, Any]) -> str:
+        content = {key: value for key, value in change.items() if key not in _UNHASHED}
+        try:
+            text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError:
+            return ""
+        return blake2b(text, digest_size=16, key=self._key).hexdigest()
+
+
+def _stated_ref(change: Mapping[str, Any]) -> str | None:
+    stated = change.get("entityRef")
+    try:
+        return str(EntityRef.parse(stated)) if isinstance(stated, str) else None
+    except ValueError:
+        return None
+
+
+def _entity_ref(entity: object) -> str | None:
+    """Return the reference of a descriptor, unchecked but for the types: what is published is checked as a whole."""
+    metadata = entity.get("metadata") if isinstance(entity, dict) else None
+    if not isinstance(entity, dict) or not isinstance(metadata, dict):
+        return None
+    kind, name, namespace = entity.get("kind"), metadata.get("name"), metadata.get("namespace")
+    if not (isinstance(kind, str) and isinstance(name, str) and isinstance(namespace, str | None)):
+        return None
+    return f"{kind}:{namespace or DEFAULT_NAMESPACE}/{name}".lower()

@@ -1,0 +1,99 @@
+"""One page, sifted: what of it is published, what was seen, what is refused. Pure: it decides, `run.py` acts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from schemas.errors import Skippable
+from sources.base import Page
+from sources.ledger import Known
+from sources.sieve import Candidate, Prepared, Sieve
+
+NO_REFERENCE = "it cannot be told which entity this is about: kind or name is missing"
+
+
+@dataclass(slots=True)
+class Sifted:
+    """What a page comes to. *seen* is reference → scope of what needs not be published."""
+
+    prepared: list[Prepared] = field(default_factory=list)
+    seen: dict[str, str] = field(default_factory=dict)
+    spared: dict[str, str] = field(default_factory=dict)
+    """Reference → scope of what was refused: what was published of it before stands, as the last known good."""
+    withdrawn: list[str] = field(default_factory=list)
+    refusals: list[tuple[str, str]] = field(default_factory=list)
+    """(place, reason) of what cannot be published."""
+    guarded: set[str] = field(default_factory=set)
+    """Scopes in which something could not be understood: what is missing there may be that."""
+    filtered: int = 0
+    again: int = 0
+    unchanged: int = 0
+
+    @property
+    def fresh(self) -> int:
+        """How many entities of the page the run had not seen before."""
+        return len(self.prepared) + len(self.seen)
+
+
+def candidates(page: Page, sieve: Sieve) -> tuple[list[Candidate], Sifted]:
+    """Return the items of *page* with the entities that they are about, and the beginning of the result."""
+    found, result = list[Candidate](), Sifted()
+    for refused in page.refused:
+        result.refusals.append((refused.place, refused.reason))
+        result.guarded.add(refused.scope)
+    for item in page.items:
+        candidate = sieve.candidate(item)
+        if candidate is None:
+            result.refusals.append((item.place, NO_REFERENCE))
+            result.guarded.add(item.scope)
+        else:
+            found.append(candidate)
+    return found, result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a page is sifted, and for which run. *is_full*: what has not changed is published as well."""
+
+    run: int
+    now_ms: int
+    is_full: bool = False
+
+
+def sift(
+    found: Sequence[Candidate], known: Mapping[str, Known], sieve: Sieve, moment: Moment, result: Sifted
+) -> Sifted:
+    """Return *result* with what becomes of *found*, given what the ledger knows of them.
+
+    Of an entity that a run meets twice the first counts: were it the last, two places that both hold it would take
+    turns in every run.
+    """
+    taken = set[str]()
+    for each in found:
+        ref = each.entity_ref
+        if each.is_delete:
+            result.withdrawn.append(ref)
+            continue
+        before = known.get(ref)
+        verdict = "again" if ref in taken else sieve.verdict(each, before, run=moment.run, now_ms=moment.now_ms)
+        taken.add(ref)
+        if verdict == "again":
+            result.again += 1
+        elif verdict == "unchanged" and not moment.is_full:
+            result.seen[ref] = each.item.scope
+            result.unchanged += 1
+        else:
+            _prepare(each, before, sieve, moment, result)
+    return result
+
+
+def _prepare(each: Candidate, before: Known | None, sieve: Sieve, moment: Moment, result: Sifted) -> None:
+    try:
+        prepared = sieve.prepared(each, before, moment.now_ms)
+    except Skippable as error:
+        result.refusals.append((each.item.place, str(error)))
+        result.spared[each.entity_ref] = each.item.scope
+        return
+    if prepared is None:
+        result.filtered += 1
+    else:
+        result.prepared.append(prepared)

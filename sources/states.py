@@ -1,0 +1,198 @@
+"""Where each connector stands, in Postgres: its run under way, when the next one begins, what was asked of it.
+
+Every method runs within the transaction of its connection. Where it is given a run, it raises LeaseLostError when that
+is no longer the connector's: somebody reset it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from schemas.errors import LeaseLostError
+from schemas.statements import statements
+from sources.leases import Connection
+
+Mode = Literal["complete", "changes"]
+Trigger = Literal["schedule", "rest", "retry", "manual"]
+
+HOLD_SECONDS: Final = 7 * 86_400
+"""For how long a hold waits for a decision."""
+
+_QUERIES: Final = statements(Path(__file__).with_name("states.sql"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """One connector's row, read at `now` of Postgres's clock."""
+
+    now: datetime
+    run: int | None = None
+    cluster_id: str | None = None
+    fingerprint: str | None = None
+    phase: str = "rest"
+    mode: Mode = "complete"
+    is_full: bool = False
+    cursor: Mapping[str, Any] | None = None
+    total: int | None = None
+    unread: Mapping[str, str] = field(default_factory=dict)
+    covers: Sequence[str] = ()
+    has_duplicates: bool = False
+    since: Mapping[str, Any] | None = None
+    next_run_at: datetime | None = None
+    next_full_at: datetime | None = None
+    requested_at: datetime | None = None
+    requested_full: bool = False
+    paused: bool = False
+    consecutive_failures: int = 0
+    first_failure_at: datetime | None = None
+    outage_since: datetime | None = None
+    last_success_at: datetime | None = None
+    approved: str | None = None
+    """A hold that somebody approved, and that is not deleted yet."""
+    pages: int = 0
+    entities: int = 0
+    filtered: int = 0
+    left_out: int = 0
+    refused: int = 0
+
+
+_STATE_FIELDS: Final = frozenset(each.name for each in fields(State))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What a page, or a batch of deletes, adds to its run."""
+
+    pages: int = 0
+    entities: int = 0
+    published: int = 0
+    unchanged: int = 0
+    filtered: int = 0
+    refused: int = 0
+    left_out: int = 0
+    deleted: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a run stands after a page."""
+
+    cursor: Mapping[str, Any] | None
+    total: int | None
+    unread: Mapping[str, str]
+    covers: Sequence[str]
+    has_duplicates: bool
+
+
+class States:
+    """The row of one connector, and of its runs."""
+
+    def __init__(self, connector: str) -> None:
+        self._connector = connector
+
+    async def begin(self, connection: Connection, lease: str) -> None:
+        """Make the row, and let the connector run now, unless it runs elsewhere or waits after a failure."""
+        await self._do(connection, "begin")
+        await self._do(connection, "start", lease=lease)
+
+    async def read(self, connection: Connection) -> State:
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(_QUERIES["read"], {"connector": self._connector})
+            row = await cursor.fetchone()
+        # A column without a value has the default of its field; later versions may add columns.
+        found = {name: value for name, value in (row or {}).items() if name in _STATE_FIELDS and value is not None}
+        return State(**found)
+
+    async def open_run(
+        self, connection: Connection, before: State, *, mode: Mode, trigger: Trigger, **row: Any
+    ) -> int:
+        """Begin a run in the place of that of *before*. *row*: `is_full`, `cluster` and `fingerprint`."""
+        found = await self._row(connection, "open_run", mode=mode, trigger=trigger, is_full=row["is_full"])
+        run = int(found["run"])
+        row = {"cluster": row["cluster"], "fingerprint": row["fingerprint"]}
+        await self._own(connection, "set_run", run=run, before=before.run, mode=mode, **row)
+        return run
+
+    async def save_page(self, connection: Connection, run: int, progress: Progress, counts: Counts) -> bool:
+        """Return whether somebody has paused the connector."""
+        row = await self._row(
+            connection,
+            "save_page",
+            run=run,
+            cursor=None if progress.cursor is None else Jsonb(progress.cursor),
+            total=progress.total,
+            unread=Jsonb(progress.unread),
+            covers=Jsonb(list(progress.covers)),
+            has_duplicates=progress.has_duplicates,
+        )
+        if not row:
+            raise self._lost()
+        await self.count(connection, run, counts)
+        return bool(row["paused"])
+
+    async def set_phase(self, connection: Connection, run: int, phase: str) -> None:
+        await self._own(connection, "set_phase", run=run, phase=phase)
+
+    async def count(self, connection: Connection, run: int, counts: Counts) -> None:
+        added = {each.name: getattr(counts, each.name) for each in fields(Counts)}
+        await self._do(connection, "count", run=run, **added)
+
+    async def close_run(
+        self, connection: Connection, run: int, outcome: str, *, error: tuple[str, str] | None = None
+    ) -> None:
+        """*error*: class and sentence."""
+        name, message = error or (None, None)
+        await self._do(connection, "close_run", run=run, outcome=outcome, error_class=name, error_message=message)
+
+    async def succeed(self, connection: Connection, run: int, **row: Any) -> None:
+        """*row*: `since`, `next_run_at`, `next_full_at`."""
+        since = row.pop("since")
+        await self._own(connection, "succeed", run=run, since=None if since is None else Jsonb(since), **row)
+
+    async def fail(
+        self, connection: Connection, run: int | None, error: tuple[str, str], *, next_run_at: datetime, resume: bool
+    ) -> None:
+        """A run failed, or could not even begin. *resume*: the next one goes on where this one ended."""
+        name, message = error
+        parameters = {"error_class": name, "error_message": message, "next_run_at": next_run_at}
+        await self._own(connection, "fail", run=run, is_resumable=resume, **parameters)
+
+    async def set_outage(self, connection: Connection, since: datetime | None) -> None:
+        await self._do(connection, "set_outage", since=since)
+
+    async def hold(self, connection: Connection, run: int, entities: int) -> str:
+        """Make a hold and return its id; one that was open before is replaced, and what it held is this one's."""
+        replaced = await self._row(connection, "replace_hold")
+        made = await self._row(connection, "hold", run=run, entities=entities, keep_seconds=HOLD_SECONDS)
+        if replaced:
+            await self._do(connection, "move_held", hold=made["hold_id"], replaced=replaced["hold_id"])
+        return str(made["hold_id"])
+
+    async def expire_holds(self, connection: Connection) -> None:
+        """End holds that nobody decided in time, or of which every entity is back."""
+        await self._do(connection, "expire_holds")
+
+    async def finish_hold(self, connection: Connection, hold: str) -> None:
+        await self._do(connection, "finish_hold", hold=hold)
+
+    async def _do(self, connection: Connection, query: str, **parameters: Any) -> int:
+        answer = await connection.execute(_QUERIES[query], {"connector": self._connector, **parameters})
+        return answer.rowcount
+
+    async def _own(self, connection: Connection, query: str, **parameters: Any) -> None:
+        if await self._do(connection, query, **parameters) != 1:
+            raise self._lost()
+
+    def _lost(self) -> LeaseLostError:
+        return LeaseLostError(f"the run of connector {self._connector} was ended by somebody else: it was reset")
+
+    async def _row(self, connection: Connection, query: str, **parameters: Any) -> dict[str, Any]:
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(_QUERIES[query], {"connector": self._connector, **parameters})
+            return await cursor.fetchone() or {}

@@ -1,0 +1,89 @@
+-- name: begin
+INSERT INTO ingestion_state (connector) VALUES (%(connector)s) ON CONFLICT DO NOTHING
+
+-- Whoever starts runs what may be run: a run under way elsewhere, and one that waits after a failure, are left alone.
+-- name: start
+UPDATE ingestion_state SET next_run_at = now()
+WHERE connector = %(connector)s AND consecutive_failures = 0 AND run IS NULL
+  AND NOT EXISTS (SELECT FROM leases WHERE name = %(lease)s AND expires_at > now())
+
+-- name: read
+SELECT s.*, now() AS now, r.mode, r.is_full, r.entities, r.filtered, r.left_out, r.refused, r.pages,
+  (SELECT hold_id::text FROM held_deletions h WHERE h.connector = s.connector AND h.state = 'approved' LIMIT 1)
+    AS approved
+FROM ingestion_state s LEFT JOIN connector_runs r USING (run)
+WHERE s.connector = %(connector)s
+
+-- name: open_run
+INSERT INTO connector_runs (connector, mode, is_full, trigger)
+VALUES (%(connector)s, %(mode)s, %(is_full)s, %(trigger)s) RETURNING run
+
+-- name: set_run
+UPDATE ingestion_state
+SET run = %(run)s, phase = 'burst', cluster_id = %(cluster)s, fingerprint = %(fingerprint)s, cursor = NULL,
+  total = NULL, unread = '{}', covers = '[]', has_duplicates = false, requested_at = NULL, requested_full = false,
+  since = CASE WHEN %(mode)s = 'changes' THEN since END
+WHERE connector = %(connector)s AND run IS NOT DISTINCT FROM %(before)s
+
+-- name: save_page
+UPDATE ingestion_state
+SET phase = 'burst', cursor = %(cursor)s, total = coalesce(%(total)s, total), unread = unread || %(unread)s,
+  covers = covers || %(covers)s, has_duplicates = has_duplicates OR %(has_duplicates)s
+WHERE connector = %(connector)s AND run = %(run)s
+RETURNING paused
+
+-- name: set_phase
+UPDATE ingestion_state SET phase = %(phase)s WHERE connector = %(connector)s AND run = %(run)s
+
+-- name: count
+UPDATE connector_runs
+SET pages = pages + %(pages)s, entities = entities + %(entities)s, published = published + %(published)s,
+  unchanged = unchanged + %(unchanged)s, filtered = filtered + %(filtered)s, refused = refused + %(refused)s,
+  left_out = left_out + %(left_out)s, deleted = deleted + %(deleted)s, held = held + %(held)s
+WHERE run = %(run)s
+
+-- name: close_run
+UPDATE connector_runs
+SET outcome = %(outcome)s, ended_at = now(), error_class = %(error_class)s, error_message = %(error_message)s
+WHERE run = %(run)s AND outcome = 'running'
+
+-- name: succeed
+UPDATE ingestion_state
+SET run = NULL, phase = 'rest', cursor = NULL, since = %(since)s, next_run_at = %(next_run_at)s,
+  next_full_at = %(next_full_at)s, consecutive_failures = 0, first_failure_at = NULL, last_success_at = now()
+WHERE connector = %(connector)s AND run = %(run)s
+
+-- name: fail
+UPDATE ingestion_state
+SET run = CASE WHEN %(is_resumable)s THEN run END, phase = 'rest',
+  cursor = CASE WHEN %(is_resumable)s THEN cursor END, since = CASE WHEN %(is_resumable)s THEN since END,
+  next_run_at = %(next_run_at)s, consecutive_failures = consecutive_failures + 1,
+  first_failure_at = coalesce(first_failure_at, now()), last_error_class = %(error_class)s,
+  last_error_message = %(error_message)s, last_error_at = now()
+WHERE connector = %(connector)s AND run IS NOT DISTINCT FROM %(run)s
+
+-- name: set_outage
+UPDATE ingestion_state SET outage_since = %(since)s WHERE connector = %(connector)s
+
+-- name: replace_hold
+UPDATE held_deletions SET state = 'replaced' WHERE connector = %(connector)s AND state = 'held'
+RETURNING hold_id::text
+
+-- name: hold
+INSERT INTO held_deletions (connector, run, entities, expires_at)
+VALUES (%(connector)s, %(run)s, %(entities)s, now() + make_interval(secs => %(keep_seconds)s))
+RETURNING hold_id::text
+
+-- name: move_held
+UPDATE ingestion_entity_refs SET hold_id = %(hold)s WHERE hold_id = %(replaced)s
+
+-- name: expire_holds
+WITH expired AS (
+  UPDATE held_deletions SET state = 'expired'
+  WHERE connector = %(connector)s AND state = 'held' AND (expires_at <= now() OR NOT EXISTS (
+    SELECT FROM ingestion_entity_refs r WHERE r.hold_id = held_deletions.hold_id))
+  RETURNING hold_id)
+UPDATE ingestion_entity_refs r SET hold_id = NULL FROM expired WHERE r.hold_id = expired.hold_id
+
+-- name: finish_hold
+UPDATE held_deletions SET state = 'done' WHERE hold_id = %(hold)s AND state = 'approved'
