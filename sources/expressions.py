@@ -31,6 +31,7 @@ _OPERAND_ENDS: Final = frozenset(
 _BREAKS: Final = (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 """What evaluating a sound expression may raise over a value that it was not written for."""
 _STEPS: Final = frozenset(["subexpression", "index_expression", "flatten", "filter_projection", "value_projection"])
+_STRAY: Final = "& stands before an argument of a function alone, as in sort_by(a, &b)"
 _OTHER_KEYS: Final = "a key of other characters than letters, digits and _ is written as in a['acme.com/tier']"
 
 
@@ -38,10 +39,9 @@ _OTHER_KEYS: Final = "a key of other characters than letters, digits and _ is wr
 class Expression:
     """A compiled expression. Threads may share it."""
 
-    shown: str
-    """The expression as messages name it: its literals are left out, as any of them may be a secret."""
-    place: str
-    """The connector and the key that it was written under."""
+    name: str
+    """As messages name it: the connector, the key that it was written under, and the expression without its literals,
+    as any of them may be a secret."""
     _tree: Any = field(repr=False)
     _interpreter: TreeInterpreter = field(repr=False, compare=False, default_factory=TreeInterpreter)
 
@@ -53,7 +53,7 @@ class Expression:
         try:
             return self._interpreter.visit(self._tree, value)
         except _BREAKS as error:
-            raise ValidationError(("/entity", f"{self.place} ({self.shown}): {_broken(error)}")) from None
+            raise ValidationError(("/entity", f"{self.name}: {_broken(error)}")) from None
 
     def holds(self, value: Any) -> bool:
         """Say whether it is true of *value*, as :func:`is_true` says it of what is found. Raises as :meth:`find`."""
@@ -88,9 +88,9 @@ def compiled(expression: str, *, place: str) -> Expression:
         raise ConfigError(f"{place}: the expression is nested too deeply") from None
     except ValueError:
         raise ConfigError(f"{place}: the expression holds a number that is too long") from None
-    for fault in _faults(tree):
+    for fault in _faults({"type": "root", "children": [tree]}):
         raise ConfigError(f"{place}: {fault}")
-    return Expression(shown=shown, place=place, _tree=tree)
+    return Expression(name=f"{place} ({shown})", _tree=tree)
 
 
 class _Swap(NamedTuple):
@@ -160,24 +160,31 @@ def _faults(node: Any) -> Iterator[str]:
             yield "the step of a slice cannot be 0"
         return
     if kind == "function_expression":
-        yield from _call_faults(node["value"], len(children))
+        yield from _call_faults(node["value"], [child["type"] == "expref" for child in children])
+    elif any(child["type"] == "expref" for child in children):
+        yield _STRAY
     if kind in _STEPS and children[0]["type"] == "not_expression":
         yield "! takes the first name alone, not the whole path; write !(a.b) for !a.b"
     for child in children:
         yield from _faults(child)
 
 
-def _call_faults(name: str, count: int) -> Iterator[str]:
+def _call_faults(name: str, are_references: list[bool]) -> Iterator[str]:
+    """Yield what is wrong with a call whose arguments are references (`&a`), or not."""
     function = Functions.FUNCTION_TABLE.get(name)
     if function is None:
         yield f"there is no function {name}(); there are: {', '.join(sorted(Functions.FUNCTION_TABLE))}"
         return
-    parameters = function["signature"]
+    parameters, count = function["signature"], len(are_references)
     is_variadic = bool(parameters and parameters[-1].get("variadic"))
     if count < len(parameters) or (count > len(parameters) and not is_variadic):
         least = "at least " if is_variadic else ""
         plural = "" if len(parameters) == 1 else "s"
         yield f"{name}() takes {least}{len(parameters)} argument{plural}, not {count}"
+        return
+    for number, is_reference in enumerate(are_references):
+        if is_reference != ("expref" in parameters[min(number, len(parameters) - 1)]["types"]):
+            yield f"argument {number + 1} of {name}() is written {'without' if is_reference else 'with'} &"
 
 
 def _broken(error: Exception) -> str:

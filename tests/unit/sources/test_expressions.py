@@ -111,6 +111,10 @@ def test_a_path_that_leads_nowhere_finds_nothing():
         ("a['k']]", "character 7 of the expression is not expected there"),
         ("length()", "length() takes 1 argument, not 0"),
         ("not_null()", "not_null() takes at least 1 argument, not 0"),
+        ("sort_by(relations, type)", "argument 2 of sort_by() is written with &"),
+        ("to_array(&kind)", "argument 1 of to_array() is written without &"),
+        ("&kind", "& stands before an argument of a function alone, as in sort_by(a, &b)"),
+        ("[kind, &kind]", "& stands before an argument of a function alone, as in sort_by(a, &b)"),
         ("relations[::0]", "the step of a slice cannot be 0"),
         ("!spec.owner", "! takes the first name alone, not the whole path; write !(a.b) for !a.b"),
         ("!spec['owner']", "! takes the first name alone, not the whole path; write !(a.b) for !a.b"),
@@ -151,8 +155,8 @@ def test_what_is_nested_too_deeply_is_refused():
 
 
 def test_an_expression_is_shown_without_its_literals():
-    shown = compiled("a['k'] == 'canary' || b == `{\"x\": \"canary\"}` || c == `5`", place="connector git: key").shown
-    assert shown == "a['k'] == '…' || b == '…' || c == `5`"
+    name = compiled("a['k'] == 'canary' || b == `{\"x\": \"canary\"}` || c == `5`", place="connector git: key").name
+    assert name == "connector git: key (a['k'] == '…' || b == '…' || c == `5`)"
 
 
 @pytest.mark.parametrize("found", [None, False, "", [], {}])
