@@ -17,11 +17,14 @@ MainstemError
 │       ├── EndlessSourceError       cursors or pages that come again and again
 │       ├── EmptyAnswerError         nothing where there was something
 │       └── PartialRunError          less than the source itself says that there is
-└── Skippable          set this one record aside (dead letter) and go on
-    ├── DecodeError        bytes that are no change: stage `decode`
-    ├── ValidationError    a change that breaks the rules: stage `validate`
-    ├── MergeError         a change whose result cannot be kept: stage `merge`
-    └── QuarantinedError   a change on which the processor ended again and again: stage `merge`
+├── Skippable          set this one record aside (dead letter) and go on
+│   ├── DecodeError        bytes that are no change: stage `decode`
+│   ├── ValidationError    a change that breaks the rules: stage `validate`
+│   ├── MergeError         a change whose result cannot be kept: stage `merge`
+│   └── QuarantinedError   a change on which the processor ended again and again: stage `merge`
+└── Declined           tell whoever asked: nothing was done, as things stand
+    ├── UnknownNameError   nothing is called that
+    └── ConflictError      something is under way, or was decided already
 
 A message never holds the text of a payload: it may end in a log, a header or an answer.
 """
@@ -143,6 +146,18 @@ class QuarantinedError(Skippable):
     """The process ended, again and again, while it merged this record."""
 
     stage: ClassVar[str] = "merge"
+
+
+class Declined(MainstemError):  # noqa: N818 - a branch, named by what to do
+    """Tell whoever asked: what was asked for cannot be done as things stand, and nothing was."""
+
+
+class UnknownNameError(Declined):
+    """There is no connector, or nothing of it, that is called so."""
+
+
+class ConflictError(Declined):
+    """Something else is under way, or it was decided already."""
 
 
 def _shortened(pointer: str) -> str:
