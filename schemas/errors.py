@@ -7,6 +7,8 @@ MainstemError
 │   ├── TopicMismatchError topics that are not as `mainstem topics create` makes them
 │   └── FencedError        somebody else owns this work now
 ├── Retriable          try again later: it may pass
+│   ├── NotAcknowledgedError  Kafka did not answer for what was sent: send it again
+│   ├── LeaseLostError     another process does this work now, or somebody ended it: stop doing it
 │   └── SourceError        a connector's source did not give what was asked: the run fails and is repeated
 │       ├── SourceUnreachableError   no answer in time, a connection that broke, a server's own error
 │       ├── RateLimitedError         too many requests; it may say for how long to wait
@@ -63,6 +65,14 @@ class FencedError(Fatal):
 
 class Retriable(MainstemError):  # noqa: N818 - a branch, named by what to do
     """It may pass: try again with a growing pause."""
+
+
+class NotAcknowledgedError(Retriable):
+    """Kafka did not answer for everything that was sent. Some may have arrived; sending it again does no harm."""
+
+
+class LeaseLostError(Retriable):
+    """The right to run a connector was lost, or its run was reset. Whatever is not written yet must not be written."""
 
 
 class SourceError(Retriable):

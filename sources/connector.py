@@ -55,5 +55,5 @@ class Place:
     """Names this process to whoever wonders who runs a connector."""
     lease_seconds: float = LEASE_SECONDS
     reached: Callable[[str], None] = _nothing
-    """Called at each point of a run at which a process may end: `page.read`, `page.intended`, `page.published`, `page.saved`,
-    `sweep.begun`, `sweep.taken`, `sweep.published`, `sweep.forgotten`, `run.swept`, `run.ended`."""
+    """Called at each point of a run at which a process may end: `page.read`, `page.intended`, `page.published`,
+    `page.saved`, `sweep.begun`, `sweep.taken`, `sweep.published`, `sweep.forgotten`, `run.swept`, `run.ended`."""

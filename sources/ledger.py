@@ -112,9 +112,7 @@ class Ledger:
 
     async def take_absent(self, connection: Connection, run: int, reach: Reach, limit: int) -> list[Gone]:
         """Return up to *limit* entities to delete now. They stay in the ledger until :meth:`forget`."""
-        rows = await self._rows(
-            connection, "take_absent", run=run, read=reach.read, unread=reach.unread, limit=limit
-        )
+        rows = await self._rows(connection, "take_absent", run=run, read=reach.read, unread=reach.unread, limit=limit)
         return [Gone(**row) for row in rows]
 
     async def take_held(self, connection: Connection, hold: str, limit: int) -> list[Gone]:

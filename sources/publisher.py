@@ -10,7 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from schemas.canonical import canonical_json
 from schemas.changes import Change, Origin, read_change
 from schemas.codec import decode_change
-from schemas.errors import MainstemError, Retriable, TopicMismatchError, UnavailableError, ValidationError
+from schemas.errors import MainstemError, NotAcknowledgedError, TopicMismatchError, UnavailableError, ValidationError
+from schemas.records import Record
 from schemas.refs import DEFAULT_TENANT, entity_key
 
 DELIVERY_MS: Final = 30_000
@@ -48,6 +49,13 @@ def draft(
 
     Raises ValidationError or DecodeError with what the processor would write into the dead letters.
     """
+    return checked(document, connector, tenant=tenant, is_complete=is_complete)[0]
+
+
+def checked(
+    document: Mapping[str, Any], connector: str, *, tenant: str = DEFAULT_TENANT, is_complete: bool = False
+) -> tuple[Draft, Record]:
+    """As :func:`draft`, with the record that the processor will read in it, but for what Kafka adds."""
     try:
         value = canonical_json(document)
     except orjson.JSONEncodeError:
@@ -60,7 +68,7 @@ def draft(
     if not isinstance(change, Change):
         raise ValidationError(("/op", "must be upsert or delete"))
     ref = str(change.ref)
-    return Draft(entity_ref=ref, key=entity_key(tenant, ref), value=value)
+    return Draft(entity_ref=ref, key=entity_key(tenant, ref), value=value), change.record
 
 
 class Publisher:
@@ -96,8 +104,8 @@ class Publisher:
     def publish(self, drafts: Iterable[Draft]) -> list[Receipt]:
         """Send all, wait for all, return their receipts in order.
 
-        Raises Retriable when Kafka did not acknowledge every one: some may have arrived, and sending them again does
-        no harm.
+        Raises NotAcknowledgedError when Kafka did not acknowledge every one: some may have arrived, and sending them
+        again does no harm.
         """
         sent = list(drafts)
         receipts: list[Receipt | None] = [None] * len(sent)
@@ -146,7 +154,7 @@ def _fault(error: KafkaError, topic: str) -> MainstemError:
         return _missing(topic)
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         return UnavailableError(f"Kafka does not let us write to {topic}: grant what `mainstem topics acls` prints")
-    return Retriable(f"Kafka did not acknowledge: {error.str()}")
+    return NotAcknowledgedError(f"Kafka did not acknowledge: {error.str()}")
 
 
 def _missing(topic: str) -> TopicMismatchError:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import structlog
 
@@ -19,6 +19,8 @@ from sources.states import Counts, Progress, State, States
 from sources.sweep import Sweep
 
 log = structlog.get_logger(__name__)
+
+_SCOPES_TOLD: Final = 3
 
 Ending = Literal["complete", "interrupted"]
 
@@ -66,7 +68,7 @@ class Run:
         """Return whether the source came to its end."""
         source, cursor = self._connector.source, self._state.cursor
         since = self._state.since if self._state.mode == "changes" else None
-        pages = source.pages(cursor) if since is None else source.changes(cursor or since)
+        pages = source.pages(cursor) if since is None else source.changes(since)
         if pages is None:
             raise CursorExpiredError("the source cannot tell any more what has changed: everything is read")
         reader, treadmill = PageReader(pages), Treadmill(cursor)
@@ -186,7 +188,8 @@ def _raise_if_partial(state: State, shortage: str) -> None:
     """Raise PartialRunError when something could not be read. (What was refused was read.)"""
     unread = sorted(f"{scope or 'all'}: {reason}" for scope, reason in state.unread.items() if reason)
     if unread:
-        more = f" (and {len(unread) - 3} more)" if len(unread) > 3 else ""  # noqa: PLR2004
-        raise PartialRunError(f"not everything could be read, and nothing of it is deleted: {'; '.join(unread[:3])}{more}")
+        more = [f"and {len(unread) - _SCOPES_TOLD} more"] if len(unread) > _SCOPES_TOLD else []
+        told = "; ".join([*unread[:_SCOPES_TOLD], *more])
+        raise PartialRunError(f"not everything could be read, and nothing of it is deleted: {told}")
     if shortage:
         raise PartialRunError(shortage)

@@ -1,129 +1,249 @@
-"""Runs a connector: read a page, check it, publish it, until everything was read; rest; again."""
+"""Runs a connector: looks every second at what is due, and does it under the connector's lease.
+
+Whatever it knows is in Postgres: several processes may run the same connectors, and each can be ended at any moment.
+"""
 
 import asyncio
+import random
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Final
 
+import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 
-from schemas.errors import Fatal, MainstemError, Skippable
-from schemas.metrics import ConnectorMetrics
-from schemas.refs import DEFAULT_TENANT
-from schemas.topics import Topics
-from sources.base import Page, Source
-from sources.publisher import Draft, Publisher, draft
+from schemas.errors import (
+    CursorExpiredError,
+    Fatal,
+    LeaseLostError,
+    MainstemError,
+    NotAcknowledgedError,
+    PartialRunError,
+    RateLimitedError,
+)
+from sources import leases
+from sources.connector import Connector, Place
+from sources.leases import Lease
+from sources.ledger import Ledger
+from sources.outages import Op, announce
+from sources.plan import Due, due, is_resumable, mode_of
+from sources.publisher import Publisher
+from sources.run import Report, Run
+from sources.schedule import after_failure, after_success, next_full
+from sources.states import State, States
+from sources.sweep import Sweep
 
 log = structlog.get_logger(__name__)
 
-BACKOFF_SECONDS: Final = (1.0, 5.0, 30.0, 60.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connector:
-    """One configured instance of a source, as the runner needs it."""
-
-    id: str
-    source: Source
-    tenant: str = DEFAULT_TENANT
-    is_complete: bool = False
-    rest_seconds: float = 1800.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunReport:
-    """What one run came to."""
-
-    published: int
-    refused: int
+LOOK_SECONDS: Final = 1.0
+FAILURES_OF_AN_OUTAGE: Final = 3
+DATABASE_AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 
 
 class Runner:
     """Runs one connector for as long as it is asked to."""
 
-    def __init__(
-        self, connector: Connector, client: Mapping[str, str | int | bool], topics: Topics, metrics: ConnectorMetrics
-    ) -> None:
-        self._connector = connector
-        self._publisher = Publisher(client, topics.changes(connector.id))
-        self._metrics = metrics
-        self._log = log.bind(connector=connector.id)
+    def __init__(self, connector: Connector, place: Place) -> None:
         self.id = connector.id
-        self.completed_runs = 0
-        self.is_failing = False
-        """Whether the last run failed."""
-        self._moved_at: float | None = None
+        self.state: State | None = None
+        """Where the connector stood at the last look; None before the first."""
+        self._connector, self._place = connector, place
+        self._states, self._ledger = States(connector.id), Ledger(connector.id, place.cluster)
+        self._log = log.bind(connector=connector.id)
+        self._run: Run | None = None
 
     @property
     def waited(self) -> float:
         """For how many seconds the run under way has not brought a page; 0 between two runs."""
-        moved_at = self._moved_at
-        return 0.0 if moved_at is None else time.monotonic() - moved_at
+        return 0.0 if self._run is None else time.monotonic() - self._run.moved_at
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run, rest, and run again until *stop* is set. A run that fails is repeated after a growing pause."""
-        failures = 0
-        self._metrics.begin(self._connector.id, self._connector.rest_seconds)
+        """Look, and do what is due, until *stop* is set. While Postgres is away nothing is done."""
+        rest = self._connector.schedule.longest_rest
+        self._place.metrics.begin(self.id, rest.total_seconds() if rest else 0.0)
+        is_begun = False
         while not stop.is_set():
-            pause, began = self._connector.rest_seconds, time.monotonic()
-            self._moved_at = began
             try:
-                report = await self.run_once()
-            except Fatal:
-                raise
-            except Exception as error:  # noqa: BLE001 - a source may raise whatever its system does: the run failed
-                pause = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
-                failures += 1
-                self.is_failing = True
-                self._metrics.runs.labels(self._connector.id, "failed").inc()
-                self._log.error("connector.run_failed", reason=_reason(error), again_in_seconds=pause)
-            else:
-                failures, self.is_failing = 0, False
-                self.completed_runs += 1
-                self._metrics.runs.labels(self._connector.id, "complete").inc()
-                self._metrics.last_success.labels(self._connector.id).set(time.time())
-                self._metrics.run_seconds.labels(self._connector.id).set(time.monotonic() - began)
-                self._log.info("connector.run_completed", published=report.published, refused=report.refused)
-            self._moved_at = None
-            await _sleep(stop, pause)
+                if not is_begun:
+                    await self.begin()
+                    is_begun = True
+                await self.look(stop)
+            except DATABASE_AWAY as error:
+                self._log.warning("connector.database_away", reason=type(error).__name__)
+            except LeaseLostError as error:
+                self._log.warning("connector.run_lost", reason=str(error))
+            except NotAcknowledgedError as error:
+                await self._kafka_away(error)
+            await _sleep(stop, LOOK_SECONDS)
 
-    async def run_once(self) -> RunReport:
-        """Read everything once and publish it. Raises what kept it from being complete; nothing is ever deleted."""
-        published = refused = 0
-        async for page in self._connector.source.pages(None):
-            drafts, faults = self._checked(page)
-            await asyncio.to_thread(self._publisher.publish, drafts)
-            self._metrics.published.labels(self._connector.id).inc(len(drafts))
-            self._metrics.refused.labels(self._connector.id).inc(faults)
-            self._moved_at = time.monotonic()
-            published += len(drafts)
-            refused += faults
-        return RunReport(published=published, refused=refused)
+    async def begin(self) -> None:
+        """Let the connector run now, unless it runs elsewhere or waits after a failure. Once, before the first look."""
+        async with self._place.pool.connection() as connection:
+            await self._states.begin(connection, self._connector.lease)
 
-    def _checked(self, page: Page) -> tuple[list[Draft], int]:
-        """Return what can be published of *page*, and how much cannot; each refusal is logged with its place."""
-        drafts, refused = [], [(each.place, each.reason) for each in page.refused]
-        for item in page.items:
-            try:
-                drafts.append(
-                    draft(
-                        item.change,
-                        self._connector.id,
-                        tenant=self._connector.tenant,
-                        is_complete=self._connector.is_complete,
-                    )
-                )
-            except Skippable as error:
-                refused.append((item.place, str(error)))
-        for place, reason in refused:
-            self._log.warning("connector.document_refused", place=place, reason=reason)
-        return drafts, len(refused)
+    async def look(self, stop: asyncio.Event) -> None:
+        """Do what is due now, if no other process does it."""
+        async with self._place.pool.connection() as connection:
+            await self._states.expire_holds(connection)
+            state = self.state = await self._states.read(connection)
+        self._place.metrics.stands(
+            self.id,
+            failures=state.consecutive_failures,
+            held=state.held,
+            last_success=state.last_success_at.timestamp() if state.last_success_at else 0.0,
+        )
+        found = due(state, self._connector, self._place.cluster)
+        if found is None and state.approved is None:
+            return
+        lease = await leases.take(
+            self._place.pool, self._connector.lease, holder=self._place.holder, seconds=self._place.lease_seconds
+        )
+        if lease is None:
+            return
+        async with leases.kept(self._place.pool, lease):
+            await self._work(lease, stop)
+
+    async def _work(self, lease: Lease, stop: asyncio.Event) -> None:
+        """Another process may have done it since we looked: what counts is what stands there under the lease."""
+        async with self._place.pool.connection() as connection:
+            state = self.state = await self._states.read(connection)
+        if state.approved is not None:
+            await self._delete_approved(lease, state.approved)
+        found = due(state, self._connector, self._place.cluster)
+        if found is not None:
+            await self._attempt(lease, state, found, stop)
+
+    async def _delete_approved(self, lease: Lease, hold: str) -> None:
+        publisher = Publisher(self._place.client, self._place.topics.changes(self.id))
+        deleted = await Sweep(self._connector, self._place, publisher, lease).approved(hold)
+        self._log.info("connector.hold_deleted", hold=hold, count=deleted)
+
+    async def _attempt(self, lease: Lease, before: State, found: Due, stop: asyncio.Event) -> None:
+        state = await self._opened(lease, before, found)
+        run = self._run = Run(self._connector, self._place, lease, state)
+        began = time.monotonic()
+        try:
+            report = await run.go(stop)
+        except (LeaseLostError, NotAcknowledgedError, *DATABASE_AWAY):
+            # The run stays as it was saved: whoever takes it up goes on there.
+            raise
+        except Exception as error:  # noqa: BLE001 - a source may raise whatever its system does: the run failed
+            await self._failed(lease, state, error)
+        else:
+            await self._ended(lease, state, report, time.monotonic() - began)
+        finally:
+            self._run = None
+
+    async def _opened(self, lease: Lease, before: State, found: Due) -> State:
+        """Return the state of the run to go on with, or of a new one."""
+        if found.is_resumed:
+            self._log.info("connector.run_resumed", run=before.run, pages=before.pages)
+            return before
+        mode = mode_of(before, self._connector, self._place.cluster, is_full=found.is_full)
+        async with self._place.pool.connection() as connection:
+            await lease.renew(connection)
+            if before.run is not None:
+                interrupted = ("Interrupted", "the run could not be gone on with; another one began")
+                await self._states.close_run(connection, before.run, "failed", error=interrupted)
+            run = await self._states.open_run(
+                connection,
+                before,
+                mode=mode,
+                trigger=found.trigger,
+                is_full=found.is_full,
+                cluster=self._place.cluster,
+                fingerprint=self._connector.fingerprint,
+            )
+            self._log.info("connector.run_begun", run=run, mode=mode, trigger=found.trigger)
+            return await self._states.read(connection)
+
+    async def _ended(self, lease: Lease, state: State, report: Report, seconds: float) -> None:
+        if report.ending == "interrupted":
+            self._log.info("connector.run_interrupted", run=state.run)
+            return
+        await self._recovered(state)
+        async with self._place.pool.connection() as connection:
+            await lease.renew(connection)
+            now = (await self._states.read(connection)).now
+            # Jitter: replicas of a source's other clients must not all come at the same moment.
+            planned = after_success(self._connector.schedule, now, chance=random.random())  # noqa: S311
+            run = state.run or 0
+            await self._states.succeed(
+                connection,
+                run,
+                since=report.since,
+                next_run_at=planned,
+                next_full_at=next_full(self._connector.schedule, now),
+            )
+            await self._states.close_run(connection, run, "complete")
+            if state.mode == "complete":
+                await self._ledger.forget_other_clusters(connection)
+            census = await self._ledger.census(connection, run)
+            self.state = await self._states.read(connection)
+        rest = (planned - now).total_seconds()
+        self._place.metrics.completed(self.id, seconds=seconds, entities=census.entities, rest_seconds=rest)
+        self._place.reached("run.ended")
+        self._log.info("connector.run_completed", run=run, entities=census.entities, deleted=report.deleted)
+
+    async def _failed(self, lease: Lease, state: State, error: Exception) -> None:
+        if isinstance(error, CursorExpiredError) and (state.cursor is not None or state.mode == "changes"):
+            await self._begin_anew(lease, state, error)
+            return
+        outcome = "partial" if isinstance(error, PartialRunError) else "failed"
+        if outcome == "partial":
+            await self._recovered(state)
+        failures = state.consecutive_failures + 1
+        resume = is_resumable(error, failures)
+        asked = error.retry_after if isinstance(error, RateLimitedError) else None
+        async with self._place.pool.connection() as connection:
+            await lease.renew(connection)
+            now = (await self._states.read(connection)).now
+            again_at = after_failure(self._connector.schedule, now, failures, retry_after=asked)
+            told = (type(error).__name__, reason(error))
+            await self._states.fail(connection, state.run, told, next_run_at=again_at, resume=resume)
+            if not resume and state.run is not None:
+                await self._states.close_run(connection, state.run, outcome, error=told)
+            state = self.state = await self._states.read(connection)
+        self._place.metrics.ended(self.id, outcome)
+        self._log.error("connector.run_failed", reason=told[1], failures=failures, again_at=again_at.isoformat())
+        is_outage = outcome == "failed" and not isinstance(error, Fatal)
+        if is_outage and failures >= FAILURES_OF_AN_OUTAGE and state.outage_since is None:
+            await self._announce("outage", state.first_failure_at or state.now)
+
+    async def _kafka_away(self, error: NotAcknowledgedError) -> None:
+        """The run goes on where it stands as soon as Kafka answers; the source has no part in it."""
+        self._log.warning("connector.not_acknowledged", reason=str(error))
+        with suppress(*DATABASE_AWAY):
+            async with self._place.pool.connection() as connection:
+                await self._states.note_error(connection, (type(error).__name__, str(error)))
+
+    async def _begin_anew(self, lease: Lease, state: State, error: Exception) -> None:
+        """A cursor that leads nowhere is no fault of the source: everything is read, at once."""
+        told = (type(error).__name__, reason(error))
+        self._log.info("connector.cursor_expired", run=state.run, reason=told[1])
+        async with self._place.pool.connection() as connection:
+            await lease.renew(connection)
+            await self._states.abandon(connection, state.run or 0, error=told)
+
+    async def _recovered(self, state: State) -> None:
+        """The source has answered: an outage that was announced is over."""
+        if state.outage_since is not None:
+            await self._announce("recovered", datetime.now(UTC))
+
+    async def _announce(self, op: Op, at: datetime) -> None:
+        """Tell the processor. Saved only once Kafka has it: what is announced twice changes nothing."""
+        topic, at_ms = self._place.topics.changes(self.id), int(at.timestamp() * 1000)
+        await asyncio.to_thread(announce, self._place.client, topic, self.id, op, at_ms)
+        async with self._place.pool.connection() as connection:
+            await self._states.set_outage(connection, at if op == "outage" else None)
+        self._log.warning("connector.outage_announced", op=op)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """An error of ours is a sentence without payload text; of another's the class must do."""
-    return str(error) if isinstance(error, MainstemError) else type(error).__name__
+    return str(error) if isinstance(error, MainstemError) else f"the source failed: {type(error).__name__}"
 
 
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:

@@ -54,6 +54,8 @@ class State:
     last_success_at: datetime | None = None
     approved: str | None = None
     """A hold that somebody approved, and that is not deleted yet."""
+    held: int = 0
+    """Deletions that wait for a decision."""
     pages: int = 0
     entities: int = 0
     filtered: int = 0
@@ -109,9 +111,7 @@ class States:
         found = {name: value for name, value in (row or {}).items() if name in _STATE_FIELDS and value is not None}
         return State(**found)
 
-    async def open_run(
-        self, connection: Connection, before: State, *, mode: Mode, trigger: Trigger, **row: Any
-    ) -> int:
+    async def open_run(self, connection: Connection, before: State, *, mode: Mode, trigger: Trigger, **row: Any) -> int:
         """Begin a run in the place of that of *before*. *row*: `is_full`, `cluster` and `fingerprint`."""
         found = await self._row(connection, "open_run", mode=mode, trigger=trigger, is_full=row["is_full"])
         run = int(found["run"])
@@ -162,6 +162,15 @@ class States:
         name, message = error
         parameters = {"error_class": name, "error_message": message, "next_run_at": next_run_at}
         await self._own(connection, "fail", run=run, is_resumable=resume, **parameters)
+
+    async def abandon(self, connection: Connection, run: int, error: tuple[str, str]) -> None:
+        """End *run*, and let one that reads everything begin at once."""
+        await self._own(connection, "abandon", run=run)
+        await self.close_run(connection, run, "failed", error=error)
+
+    async def note_error(self, connection: Connection, error: tuple[str, str]) -> None:
+        """Something kept the run from going on that is no fault of the source."""
+        await self._do(connection, "note_error", error_class=error[0], error_message=error[1])
 
     async def set_outage(self, connection: Connection, since: datetime | None) -> None:
         await self._do(connection, "set_outage", since=since)

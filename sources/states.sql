@@ -10,7 +10,9 @@ WHERE connector = %(connector)s AND consecutive_failures = 0 AND run IS NULL
 -- name: read
 SELECT s.*, now() AS now, r.mode, r.is_full, r.entities, r.filtered, r.left_out, r.refused, r.pages,
   (SELECT hold_id::text FROM held_deletions h WHERE h.connector = s.connector AND h.state = 'approved' LIMIT 1)
-    AS approved
+    AS approved,
+  (SELECT count(*) FROM held_deletions h JOIN ingestion_entity_refs USING (hold_id)
+    WHERE h.connector = s.connector AND h.state = 'held') AS held
 FROM ingestion_state s LEFT JOIN connector_runs r USING (run)
 WHERE s.connector = %(connector)s
 
@@ -61,6 +63,15 @@ SET run = CASE WHEN %(is_resumable)s THEN run END, phase = 'rest',
   first_failure_at = coalesce(first_failure_at, now()), last_error_class = %(error_class)s,
   last_error_message = %(error_message)s, last_error_at = now()
 WHERE connector = %(connector)s AND run IS NOT DISTINCT FROM %(run)s
+
+-- name: abandon
+UPDATE ingestion_state SET run = NULL, phase = 'rest', cursor = NULL, since = NULL, next_run_at = now()
+WHERE connector = %(connector)s AND run = %(run)s
+
+-- name: note_error
+UPDATE ingestion_state
+SET last_error_class = %(error_class)s, last_error_message = %(error_message)s, last_error_at = now()
+WHERE connector = %(connector)s
 
 -- name: set_outage
 UPDATE ingestion_state SET outage_since = %(since)s WHERE connector = %(connector)s

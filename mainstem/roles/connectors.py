@@ -1,25 +1,38 @@
 """The role `connectors`: runs every connector whose type runs here."""
 
 import asyncio
+import os
+import socket
 from collections.abc import Collection
 from typing import Final
 
+import orjson
 import structlog
+from psycopg_pool import AsyncConnectionPool
 
 from mainstem.configuration.connector import ConnectorConfig
+from mainstem.configuration.secrets import SecretRef
+from mainstem.connector_settings import mapping_settings, retry_of
 from mainstem.installation import Installation
 from mainstem.monitor import Readiness
 from mainstem.roles.role import RoleOptions, present, stop_on_signals
-from schemas.errors import ConfigError
+from schemas.database import check
+from schemas.errors import ConfigError, UnavailableError
 from schemas.metrics import ConnectorMetrics
-from sources.base import SourceSettings
+from sources.base import Source, SourceSettings
+from sources.connector import Connector, Place
+from sources.guard import Limits
+from sources.mapping import Mapper
 from sources.registry import source_class
-from sources.runner import Connector, Runner
+from sources.runner import Runner
+from sources.schedule import Schedule
+from sources.sieve import Sieve
 
 log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS: Final = 300.0
 """How long a source may take for one page before the role is no longer ready."""
+_POOL: Final = 10
 
 
 def runnable(installation: Installation, ids: Collection[str] = ()) -> list[Connector]:
@@ -31,61 +44,104 @@ def runnable(installation: Installation, ids: Collection[str] = ()) -> list[Conn
     found = {name: each for name, each in configured.items() if each.enabled and source_class(each.type).runs_here}
     if idle := sorted(set(ids) - found.keys()):
         raise ConfigError(f"connector {idle[0]} does not run here: it is not enabled, or others publish its changes")
-    return [_connector(each, installation) for name, each in found.items() if name in ids or not ids]
+    return [connector_of(each, installation) for name, each in found.items() if name in ids or not ids]
 
 
 def run(installation: Installation, ids: Collection[str], options: RoleOptions) -> None:
     """Run the connectors until a signal."""
     connectors = runnable(installation, ids)
     installation.cluster.require(installation.topics.changes_definition(each.id) for each in connectors)
-    metrics = ConnectorMetrics()
-    runners = [Runner(each, installation.client, installation.topics, metrics) for each in connectors]
-    asyncio.run(_run(runners, options))
+    if connectors and (reason := check(installation.dsn)):
+        raise UnavailableError(reason)
+    asyncio.run(_run(connectors, installation, options))
 
 
-async def _run(runners: list[Runner], options: RoleOptions) -> None:
+async def _run(connectors: list[Connector], installation: Installation, options: RoleOptions) -> None:
     stop = stop_on_signals(asyncio.get_running_loop())
-    present(options, lambda: readiness(runners))
-    if not runners:
+    if not connectors:
         log.warning("connectors.nothing_to_run")
-    tasks = [asyncio.create_task(runner.run(stop)) for runner in runners]
-    tasks.append(asyncio.create_task(_until(stop)))
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
+        present(options, lambda: readiness([]))
+        await stop.wait()
+        return
+    # Two for each connector: one that it works with, one that renews its lease meanwhile.
+    pool = AsyncConnectionPool(
+        installation.dsn, min_size=1, max_size=min(_POOL, 2 * len(connectors)), timeout=_POOL, open=False
+    )
+    async with pool:
+        place = place_of(installation, pool)
+        runners = [Runner(each, place) for each in connectors]
+        present(options, lambda: readiness(runners))
+        async with asyncio.TaskGroup() as tasks:
+            for runner in runners:
+                tasks.create_task(runner.run(stop))
 
 
-async def _until(stop: asyncio.Event) -> None:
-    await stop.wait()
+def place_of(installation: Installation, pool: AsyncConnectionPool) -> Place:
+    return Place(
+        pool=pool,
+        client=installation.client,
+        cluster=installation.cluster.cluster_id(),
+        topics=installation.topics,
+        metrics=ConnectorMetrics(),
+        holder=f"{socket.gethostname()}:{os.getpid()}",
+    )
 
 
 def readiness(runners: list[Runner]) -> Readiness:
-    failing = sorted(runner.id for runner in runners if runner.is_failing)
-    waiting = sorted(runner.id for runner in runners if not runner.completed_runs)
+    states = {runner.id: runner.state for runner in runners}
+    failing = sorted(name for name, state in states.items() if state and state.consecutive_failures)
+    waiting = sorted(name for name, state in states.items() if not state or not (state.last_success_at or state.paused))
     stuck = sorted(runner.id for runner in runners if runner.waited > PATIENCE_SECONDS)
     detail = {"failing": failing, "not_yet_complete": waiting, "stuck": stuck}
     return Readiness(is_ready=not any(detail.values()), detail=detail)
 
 
-def _rest_seconds(connector: ConnectorConfig) -> float:
-    """A record is renewed at half its life, however long the rest is: an entity must not vanish between two runs."""
-    rest = connector.incremental.rest_length.total_seconds()
-    return rest if connector.ttl is None else min(rest, connector.ttl.total_seconds() / 2)
-
-
-def _connector(connector: ConnectorConfig, installation: Installation) -> Connector:
-    settings = SourceSettings(
-        connector=connector.connector_id,
-        connection=connector.connection,
-        base_dir=installation.config.origin.base_dir,
-        chunk_size=connector.incremental.chunk_size,
+def connector_of(config: ConnectorConfig, installation: Installation) -> Connector:
+    """Raises ConfigError for settings that cannot be used."""
+    renewal = None if config.ttl is None else config.ttl / 2
+    sieve = Sieve(
+        config.connector_id,
+        Mapper(mapping_settings(config)),
+        tenant=config.tenant,
+        is_complete=config.is_complete,
+        renewal=renewal,
     )
     return Connector(
-        id=connector.connector_id,
-        source=source_class(connector.type)(settings),
-        tenant=connector.tenant,
-        is_complete=connector.is_complete,
-        rest_seconds=_rest_seconds(connector),
+        id=config.connector_id,
+        source=_source(config, installation),
+        sieve=sieve,
+        schedule=_schedule(config),
+        limits=Limits(max_count=config.deletion_guard.max_count, max_percent=config.deletion_guard.max_percent),
+        burst_seconds=config.incremental.burst_length.total_seconds(),
+        interval_seconds=config.incremental.burst_interval.total_seconds(),
+        origin=f"{config.type} {orjson.dumps(config.connection, option=orjson.OPT_SORT_KEYS, default=str).decode()}",
+    )
+
+
+def _schedule(config: ConnectorConfig) -> Schedule:
+    return Schedule(
+        cron=config.sync.schedule,
+        full_cron=config.sync.full_sync_schedule,
+        rest=config.incremental.rest_length,
+        renewal=None if config.ttl is None else config.ttl / 2,
+        backoff=config.incremental.backoff,
+    )
+
+
+def _source(config: ConnectorConfig, installation: Installation) -> Source:
+    base_dir = installation.config.origin.base_dir
+
+    def secret(ref: str) -> str:
+        return SecretRef(secret_ref=ref).resolve(os.environ, base_dir).get_secret_value()
+
+    return source_class(config.type)(
+        SourceSettings(
+            connector=config.connector_id,
+            connection=config.connection,
+            base_dir=base_dir,
+            chunk_size=config.incremental.chunk_size,
+            retry=retry_of(config),
+            secret=secret,
+            data_dir=installation.data_dir / "sources" / config.connector_id,
+        )
     )

@@ -13,7 +13,7 @@ CREATE TABLE connector_runs (
   mode text NOT NULL CHECK (mode IN ('complete', 'changes')),
   -- Whether what had not changed was published as well.
   is_full boolean NOT NULL,
-  trigger text NOT NULL CHECK (trigger IN ('start', 'schedule', 'rest', 'retry', 'manual')),
+  trigger text NOT NULL CHECK (trigger IN ('schedule', 'rest', 'retry', 'manual')),
   started_at timestamptz NOT NULL DEFAULT now(),
   ended_at timestamptz,
   outcome text NOT NULL DEFAULT 'running'
@@ -76,6 +76,8 @@ CREATE TABLE ingestion_entity_refs (
   -- Epoch ms of the change that was published last.
   observed_at bigint NOT NULL,
   seen_run bigint NOT NULL,
+  -- The source itself said that it is gone.
+  withdrawn boolean NOT NULL DEFAULT false,
   -- Its deletion waits for a decision.
   hold_id uuid,
   -- Its deletion was rejected: it is kept until it is seen again.
@@ -91,11 +93,12 @@ CREATE TABLE held_deletions (
   run bigint,
   -- Of how many entities the connector held when it was made.
   entities bigint NOT NULL,
-  state text NOT NULL DEFAULT 'held' CHECK (state IN ('held', 'approved', 'rejected', 'expired', 'done')),
+  state text NOT NULL DEFAULT 'held' CHECK (state IN ('held', 'approved', 'rejected', 'expired', 'replaced', 'done')),
   created_at timestamptz NOT NULL DEFAULT now(),
   expires_at timestamptz NOT NULL,
   decided_at timestamptz,
   decided_by text
 );
 
-CREATE UNIQUE INDEX held_deletions_open ON held_deletions (connector) WHERE state IN ('held', 'approved');
+-- A hold never grows: what somebody approves is what he was shown. One that would have to is replaced by another.
+CREATE UNIQUE INDEX held_deletions_open ON held_deletions (connector) WHERE state = 'held';

@@ -1,0 +1,58 @@
+"""What a connector does next, decided from where it stands. Pure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.errors import RateLimitedError, SourceUnreachableError
+from sources.connector import Connector
+from sources.states import Mode, State, Trigger
+
+RESUMED_FAILURES: Final = 3
+"""After so many failures in a row a run begins anew: pages that can be read must not wait for one that cannot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A run that is to begin now, or to go on. *is_full*: what has not changed is published as well."""
+
+    trigger: Trigger
+    is_full: bool = False
+    is_resumed: bool = False
+
+
+def due(state: State, connector: Connector, cluster: str) -> Due | None:
+    """Return what is due at `state.now`, None when nothing is."""
+    if state.paused:
+        return None
+    can_resume = _can_resume(state, connector, cluster)
+    if state.requested_at is not None:
+        return Due(trigger="manual", is_full=state.requested_full, is_resumed=can_resume and not state.requested_full)
+    is_full_due = state.next_full_at is not None and state.next_full_at <= state.now
+    if state.next_run_at is not None and state.next_run_at > state.now:
+        is_changed = state.fingerprint is not None and state.fingerprint != connector.fingerprint
+        is_elsewhere = state.cluster_id is not None and state.cluster_id != cluster
+        if not (is_full_due or is_changed or is_elsewhere) or state.consecutive_failures:
+            return None
+    trigger: Trigger = "schedule" if connector.schedule.cron else "rest"
+    if state.consecutive_failures:
+        trigger = "retry"
+    return Due(trigger=trigger, is_full=is_full_due, is_resumed=can_resume)
+
+
+def mode_of(state: State, connector: Connector, cluster: str, *, is_full: bool) -> Mode:
+    """Return whether it is enough to read what changed. It is not where records have to be renewed."""
+    is_known = state.fingerprint == connector.fingerprint and state.cluster_id == cluster
+    offers = state.since is not None and connector.source.changes(state.since) is not None
+    return "changes" if is_known and offers and not is_full and connector.schedule.renewal is None else "complete"
+
+
+def is_resumable(error: Exception, failures: int) -> bool:
+    """Whether the next run goes on after the last acknowledged page of the one that ended with *error*."""
+    return isinstance(error, SourceUnreachableError | RateLimitedError) and failures < RESUMED_FAILURES
+
+
+def _can_resume(state: State, connector: Connector, cluster: str) -> bool:
+    if state.run is None or state.fingerprint != connector.fingerprint or state.cluster_id != cluster:
+        return False
+    # What changed is asked for from the same beginning again, and would be taken for a source that repeats itself.
+    return state.phase == "sweep" or (state.cursor is not None and state.mode == "complete")

@@ -1,0 +1,79 @@
+"""Pages one ahead, and sources that hang or never end."""
+
+import asyncio
+
+import pytest
+
+from schemas.errors import EndlessSourceError, SourceUnreachableError
+from sources.base import Page
+from sources.pages import BARREN_PAGES, PageReader, Treadmill
+
+
+async def _pages(numbers, closed):
+    try:
+        for number in numbers:
+            yield Page(cursor={"at": number})
+    finally:
+        closed.append(True)
+
+
+async def _hanging():
+    yield Page()
+    await asyncio.Event().wait()
+    yield Page()
+
+
+def test_pages_come_in_order_and_none_comes_last():
+    async def read():
+        reader, closed = PageReader(_pages(range(3), [])), []
+        while page := await reader.next():
+            closed.append(page.cursor["at"])
+        await reader.close()
+        return closed
+
+    assert asyncio.run(read()) == [0, 1, 2]
+
+
+def test_a_reader_that_is_closed_early_closes_its_source():
+    async def read():
+        closed = []
+        reader = PageReader(_pages(range(3), closed))
+        await reader.next()
+        await reader.close()
+        return closed
+
+    assert asyncio.run(read()) == [True]
+
+
+def test_a_source_that_gives_no_page_is_given_up():
+    async def read():
+        reader = PageReader(_hanging(), patience=0.05)
+        await reader.next()
+        try:
+            await reader.next()
+        finally:
+            await reader.close()
+
+    with pytest.raises(SourceUnreachableError, match="no page"):
+        asyncio.run(read())
+
+
+def test_pages_that_bring_nothing_new_end_the_run():
+    treadmill = Treadmill(None)
+    for number in range(BARREN_PAGES - 1):
+        treadmill.look(Page(cursor={"at": number}), fresh=0, again=10)
+    with pytest.raises(EndlessSourceError):
+        treadmill.look(Page(cursor={"at": 99}), fresh=0, again=10)
+
+
+def test_cursors_that_go_round_end_the_run_although_every_entity_is_filtered_out():
+    treadmill = Treadmill(None)
+    with pytest.raises(EndlessSourceError):
+        for number in range(100):
+            treadmill.look(Page(cursor={"at": number % 7}), fresh=0, again=0)
+
+
+def test_a_cursor_that_stays_while_entities_come_is_no_circle():
+    treadmill = Treadmill(None)
+    for _ in range(100):
+        treadmill.look(Page(cursor={"file": "large.yaml"}), fresh=10, again=0)
