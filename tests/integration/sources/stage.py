@@ -30,13 +30,15 @@ ID = "scripted"
 
 
 class Stage:
-    """*kafka*: bootstrap servers; *dsn*: a database with all tables, and nothing in them."""
+    """*kafka*: bootstrap servers; *dsn*: a database with all tables, and nothing in them;
+    *topics*: those of another stage, else its own."""
 
-    def __init__(self, kafka: str, dsn: str) -> None:
+    def __init__(self, kafka: str, dsn: str, topics: Topics | None = None) -> None:
         self.kafka, self.dsn = kafka, dsn
-        self.topics = Topics(prefix=f"t-{uuid.uuid4().hex[:8]}", partitions=2, replication_factor=1)
         self.cluster = Cluster({"bootstrap.servers": kafka})
-        self.cluster.create(self.topics.definitions([ID]))
+        self.topics = topics or Topics(prefix=f"t-{uuid.uuid4().hex[:8]}", partitions=2, replication_factor=1)
+        if topics is None:
+            self.cluster.create(self.topics.definitions([ID]))
         self.limits = Limits()
         self.schedule = Schedule(rest=timedelta(hours=1), backoff=(timedelta(seconds=0),))
         self.mapping = MappingSettings(connector=ID)

@@ -68,9 +68,13 @@ def test_pages_that_bring_nothing_new_end_the_run():
 
 def test_cursors_that_go_round_end_the_run_although_every_entity_is_filtered_out():
     treadmill = Treadmill(None)
-    with pytest.raises(EndlessSourceError):
+
+    def go_round():
         for number in range(100):
             treadmill.look(Page(cursor={"at": number % 7}), fresh=0, again=0)
+
+    with pytest.raises(EndlessSourceError):
+        go_round()
 
 
 def test_a_cursor_that_stays_while_entities_come_is_no_circle():
