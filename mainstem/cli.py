@@ -8,6 +8,7 @@ import typer
 
 from mainstem import log
 from mainstem.commands import (
+    connector_changes,
     database,
     dead_letters,
     demo,
@@ -38,6 +39,8 @@ app.command("publish")(publish.publish)
 app.command("verify")(verify.verify)
 app.add_typer(roles.processor, name="processor")
 app.add_typer(roles.connectors, name="connectors")
+roles.connectors.command("diff")(connector_changes.diff)
+roles.connectors.command("forget")(connector_changes.forget)
 app.add_typer(roles.sinks, name="sinks")
 roles.sinks.command("rebuild")(rebuild.rebuild)
 app.add_typer(roles.api, name="api")

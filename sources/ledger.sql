@@ -88,3 +88,7 @@ WHERE connector = %(connector)s AND cluster_id = %(cluster)s AND entity_ref = AN
 
 -- name: forget_other_clusters
 DELETE FROM ingestion_entity_refs WHERE connector = %(connector)s AND cluster_id <> %(cluster)s
+
+-- name: all
+SELECT entity_ref, scope, kept, hold_id::text FROM ingestion_entity_refs
+WHERE connector = %(connector)s AND cluster_id = %(cluster)s ORDER BY entity_ref

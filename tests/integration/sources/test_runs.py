@@ -7,6 +7,7 @@ import pytest
 from schemas.errors import CursorExpiredError, SourceUnreachableError
 from sources.base import Refused
 from sources.guard import Limits
+from sources.preview import preview
 from tests.integration.sources.scripted import Scripted, component, many
 
 
@@ -283,3 +284,39 @@ def test_three_failures_announce_an_outage_and_an_answer_ends_it(stage):
         [(each["_key"], each["_partition"]) for each in ended],
         stage.state["outage_since"],
     ) == ([("scripted", 0), ("scripted", 1)], [("scripted", 0), ("scripted", 1)], None)
+
+
+def _previewed(stage, source):
+    async def working(place):
+        async with place.pool.connection() as connection:
+            return await preview(stage.connector(source), connection, place.cluster)
+
+    return stage.run(working)
+
+
+def test_a_preview_says_what_the_next_run_does_and_does_nothing(stage):
+    stage.limits = Limits(max_count=1, max_percent=0)
+    system = many(25)
+    source = Scripted(system)
+    stage.look(source)
+    del system["c-00003"]
+    system["new"] = component("new")
+    system["c-00004"] = component("c-00004", owner="team-checkout")
+    system["c-00005"] = component("c-00005", owner=7)
+    one, before = _previewed(stage, source), stage.changes()
+    del system["c-00006"]
+    two = _previewed(stage, source)
+    assert (one.new, one.changed, one.deleted, one.held, len(one.refused), one.unchanged, one.problem) == (
+        ["component:default/new"],
+        ["component:default/c-00004"],
+        ["component:default/c-00003"],
+        [],
+        1,
+        22,
+        None,
+    )
+    assert (two.deleted, two.held, stage.changes()) == (
+        [],
+        ["component:default/c-00003", "component:default/c-00006"],
+        before,
+    )

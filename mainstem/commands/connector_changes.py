@@ -1,0 +1,160 @@
+"""`mainstem connectors diff|forget`: what a run would do, and the end of all that a connector holds."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import orjson
+import typer
+from psycopg_pool import AsyncConnectionPool
+
+from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
+from mainstem.commands.progress import RecordsBar
+from mainstem.installation import DEFAULT_DATA_DIR, Installation
+from mainstem.terminal import visible
+from schemas.database import sentences
+from schemas.errors import ConfigError
+from schemas.refs import DEFAULT_TENANT
+from sources.guard import Limits, allows
+
+if TYPE_CHECKING:
+    from sources.leases import Pool
+    from sources.preview import Preview
+
+SHOWN: Final = 20
+
+T = TypeVar("T")
+
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The connector.")]
+LimitOption = Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Show so many of each kind.")]
+
+
+def diff(
+    connector: IdArgument,
+    limit: LimitOption = SHOWN,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+) -> None:
+    """Show what a complete run would publish and delete now. Nothing is published, and nothing is saved.
+
+    \b
+    Example:
+      mainstem connectors diff backstage-prod
+    """
+    installation = opened(config, data_dir)
+    installation.check_plugins()
+    from mainstem.roles.connectors import runnable  # noqa: PLC0415 - not every command needs the sources
+    from sources.preview import preview  # noqa: PLC0415
+
+    (found,) = runnable(installation, [connector])
+    cluster = installation.cluster.cluster_id()
+
+    async def previewed(pool: "Pool") -> "Preview":
+        with RecordsBar("reading") as bar:
+            async with pool.connection() as connection:
+                return await preview(found, connection, cluster, told=lambda count: bar.show(count, count))
+
+    result = _done(installation, previewed)
+    if as_json:
+        typer.echo(orjson.dumps(_document(result)))
+    else:
+        _print(result, limit)
+
+
+def forget(
+    connector: IdArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, however many entities there are.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+) -> None:
+    """Publish deletes of all that a connector holds, and pause it. It need not be configured any more.
+
+    An entity for which another connector vouches stays, without what this one said. More entities than the
+    connector's deletion guard lets pass are asked about.
+
+    \b
+    Example:
+      mainstem connectors forget backstage-old
+    """
+    installation = opened(config, data_dir)
+    from sources import forgetting  # noqa: PLC0415 - not every command needs the sources
+    from sources.publisher import Publisher  # noqa: PLC0415
+
+    configured = installation.config.connector(connector)
+    whose = forgetting.Whose(
+        connector=connector,
+        tenant=configured.tenant if configured else DEFAULT_TENANT,
+        cluster=installation.cluster.cluster_id(),
+        by=f"{socket.gethostname()}:{os.getpid()}",
+    )
+    installation.cluster.require([installation.topics.changes_definition(connector)])
+    count = len(_done(installation, lambda pool: forgetting.holdings(pool, whose)))
+    guard = configured.deletion_guard if configured else None
+    limits = Limits(max_count=guard.max_count, max_percent=guard.max_percent) if guard else Limits()
+    _ask(connector, count, yes=yes or allows(count, held=0, entities=count, limits=limits))
+    publisher = Publisher(installation.client, installation.topics.changes(connector))
+    with RecordsBar("deleting", count) as bar:
+        done = _done(
+            installation,
+            lambda pool: forgetting.forget(pool, publisher, whose, told=lambda each: bar.show(each, count)),
+        )
+    if as_json:
+        typer.echo(orjson.dumps({"connector_id": connector, "deleted": done}))
+    else:
+        typer.echo(f"{done} deletes published; connector {connector} is paused")
+
+
+def _ask(connector: str, count: int, *, yes: bool) -> None:
+    if yes:
+        return
+    if not typer.get_text_stream("stdin").isatty():
+        raise ConfigError(
+            f"connector {connector} holds {count} entities, more than its deletion guard lets pass: repeat with --yes"
+        )
+    typer.confirm(f"Delete all {count} entities that connector {connector} holds?", abort=True)
+
+
+def _done(installation: Installation, work: Callable[["Pool"], Awaitable[T]]) -> T:
+    async def within() -> T:
+        pool: Pool = AsyncConnectionPool(installation.dsn, min_size=1, max_size=3, open=False, timeout=10)
+        async with pool:
+            return await work(pool)
+
+    with sentences(installation.dsn):
+        return asyncio.run(within())
+
+
+def _document(result: "Preview") -> dict[str, Any]:
+    return {
+        "new": result.new,
+        "changed": result.changed,
+        "unchanged": result.unchanged,
+        "filtered": result.filtered,
+        "refused": [{"place": place, "reason": reason} for place, reason in result.refused],
+        "deleted": result.deleted,
+        "held": result.held,
+        "problem": result.problem,
+    }
+
+
+def _print(result: "Preview", limit: int) -> None:
+    for title, refs in (
+        ("would publish, new", result.new),
+        ("would publish, changed", result.changed),
+        ("would delete", result.deleted),
+        ("would be held for approval", result.held),
+        ("refused", [f"{place}: {reason}" for place, reason in result.refused]),
+    ):
+        if refs:
+            typer.echo(f"{title}: {len(refs)}")
+            for each in refs[:limit]:
+                typer.echo(f"  {visible(each)}")
+            if len(refs) > limit:
+                typer.echo(f"  and {len(refs) - limit} more; --limit shows them")
+    typer.echo(f"unchanged: {result.unchanged}, filtered out: {result.filtered}")
+    if result.problem:
+        typer.echo(f"nothing would be deleted of what was not read: {result.problem}")

@@ -1,0 +1,101 @@
+"""Deletes of all that a connector holds, whether it is still configured or not."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from psycopg.rows import dict_row
+
+from schemas.canonical import canonical_json
+from schemas.errors import Retriable
+from schemas.refs import entity_key
+from schemas.statements import statements
+from sources import leases
+from sources.leases import Lease, Pool
+from sources.publisher import Draft, Publisher
+
+BATCH: Final = 1_000
+_QUERIES: Final = statements(Path(__file__).with_name("forgetting.sql"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One entity that a connector holds, and what its deletion must outrank."""
+
+    tenant: str
+    entity_ref: str
+    generation: int | None
+    source_version: int | None
+    observed_at: int
+
+    def deletion(self, now_ms: int) -> Draft:
+        change: dict[str, Any] = {
+            "op": "delete",
+            "entityRef": self.entity_ref,
+            "observedAt": max(now_ms, self.observed_at + 1),
+        }
+        if self.source_version is not None:
+            change["version"] = self.source_version
+        if self.generation is not None:
+            change["generation"] = self.generation
+        key = entity_key(self.tenant, self.entity_ref)
+        return Draft(entity_ref=self.entity_ref, key=key, value=canonical_json(change))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whose:
+    """*connector* of *tenant*, on the Kafka *cluster*; *by* is who forgets it."""
+
+    connector: str
+    tenant: str
+    cluster: str
+    by: str
+
+
+async def holdings(pool: Pool, whose: Whose) -> list[Holding]:
+    """Return all that the connector holds, in the order of the references.
+
+    Of a connector whose changes others publish, what is still on its way is not among them.
+    """
+    async with pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_QUERIES["held"], _parameters(whose))
+        return [Holding(**row) for row in await cursor.fetchall()]
+
+
+async def forget(
+    pool: Pool, publisher: Publisher, whose: Whose, *, told: Callable[[int], None] = lambda _: None
+) -> int:
+    """Publish deletes of all that the connector holds, and pause it: it would publish everything anew.
+
+    Return how many there were; *told* is called with how many are done. Raises Retriable while the connector runs.
+    """
+    lease = await leases.take(pool, f"connector:{whose.connector}", holder=whose.by)
+    if lease is None:
+        raise Retriable(
+            f"connector {whose.connector} runs just now: pause it first (mainstem connectors pause {whose.connector})"
+        )
+    async with leases.kept(pool, lease):
+        await _do(pool, lease, whose, "stop", "close_runs")
+        found = await holdings(pool, whose)
+        for start in range(0, len(found), BATCH):
+            lease.check()
+            now_ms = int(time.time() * 1000)
+            drafts = [each.deletion(now_ms) for each in found[start : start + BATCH]]
+            await asyncio.to_thread(publisher.publish, drafts)
+            told(min(start + BATCH, len(found)))
+        await _do(pool, lease, whose, "forget", "close_holds")
+    return len(found)
+
+
+async def _do(pool: Pool, lease: Lease, whose: Whose, *queries: str) -> None:
+    async with pool.connection() as connection:
+        await lease.renew(connection)
+        for query in queries:
+            await connection.execute(_QUERIES[query], _parameters(whose))
+
+
+def _parameters(whose: Whose) -> dict[str, str]:
+    return {"connector": whose.connector, "tenant": whose.tenant, "cluster": whose.cluster, "by": whose.by}
