@@ -18,7 +18,6 @@ from schemas.refs import DEFAULT_NAMESPACE, EntityRef
 from sources.base import Cursor, Item, Page, Refused, Source, SourceSettings
 from sources.connection import auth_headers, base_url, refuse_unknown
 from sources.http import HttpClient
-from sources.paging import Course
 
 LIST: Final = "/api/catalog/entities/by-query"
 BY_NAME: Final = "/api/catalog/entities/by-name"
@@ -44,12 +43,9 @@ class BackstageSource(Source):
     async def pages(self, cursor: Cursor | None) -> AsyncGenerator[Page]:
         """Yield the entities in the order of their ids, which stay the same while an entity exists."""
         after = None if cursor is None else self._position(cursor)
-        course = Course(f"{self._base_url}{LIST}")
         async with HttpClient(self._base_url, retry=self.settings.retry, headers=self._headers) as client:
             while True:
-                course.follow(after)
                 answer = await _asked(client, after, self.settings.chunk_size)
-                course.meet(tuple(_identity(entity) for entity in answer.entities))
                 after = answer.next_cursor
                 yield self._page(answer)
                 if after is None:
@@ -138,13 +134,6 @@ def _steady(entity: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(relations, list):
         steady["relations"] = sorted(relations, key=lambda relation: json.dumps(relation, sort_keys=True))
     return steady
-
-
-def _identity(entity: Any) -> str:
-    try:
-        return str(entity["metadata"]["uid"])
-    except (TypeError, KeyError):
-        return json.dumps(entity, sort_keys=True)
 
 
 def _place(base: str, entity: Any) -> str:

@@ -13,7 +13,6 @@ from schemas.errors import (
     AccessDeniedError,
     ConfigError,
     CursorExpiredError,
-    EndlessSourceError,
     NotFoundError,
     RateLimitedError,
     SourceUnreachableError,
@@ -242,19 +241,6 @@ def test_a_refusal_of_the_first_page_is_no_expired_cursor(server):
 def test_a_cursor_of_another_backstage_is_not_followed(server, cursor):
     _, error = read(source(server), cursor)
     assert (type(error), server.asked) == (CursorExpiredError, [])
-
-
-@pytest.mark.parametrize(("page", "target"), [(2, 2), (3, 2), (4, 3)])
-def test_cursors_that_loop_end_the_run(server, catalogue, page, target):
-    catalogue.loops = {page: target}
-    pages, error = read(source(server))
-    assert (type(error), len(pages)) == (EndlessSourceError, page)
-
-
-def test_a_last_page_that_comes_for_ever_ends_the_run(server, catalogue):
-    catalogue.repeats_last = True
-    pages, error = read(source(server))
-    assert (type(error), set(refs(pages)), len(pages) < PAGES + 5) == (EndlessSourceError, set(catalogue.refs), True)
 
 
 def test_entities_that_come_twice_in_a_run_end_nothing(server, catalogue):
