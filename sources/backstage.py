@@ -17,7 +17,7 @@ from schemas.errors import CursorExpiredError, UnreadableAnswerError
 from schemas.refs import DEFAULT_NAMESPACE, EntityRef
 from sources.base import Cursor, Item, Page, Refused, Source, SourceSettings
 from sources.connection import auth_headers, base_url, refuse_unknown
-from sources.http import HttpClient
+from sources.http import HttpClient, Limits
 
 LIST: Final = "/api/catalog/entities/by-query"
 BY_NAME: Final = "/api/catalog/entities/by-name"
@@ -33,6 +33,7 @@ class BackstageSource(Source):
     """Every entity of a Backstage but those that it has from Mainstem."""
 
     page_size: ClassVar[int] = 500
+    limits: ClassVar[Limits] = Limits()
 
     def __init__(self, settings: SourceSettings) -> None:
         super().__init__(settings)
@@ -42,24 +43,29 @@ class BackstageSource(Source):
 
     async def pages(self, cursor: Cursor | None) -> AsyncGenerator[Page]:
         """Yield the entities in the order of their ids, which stay the same while an entity exists."""
-        after = None if cursor is None else self._position(cursor)
-        async with HttpClient(self._base_url, retry=self.settings.retry, headers=self._headers) as client:
+        after, total = (None, 0) if cursor is None else self._position(cursor)
+        async with HttpClient(
+            self._base_url, retry=self.settings.retry, headers=self._headers, limits=self.limits
+        ) as client:
             while True:
                 answer = await _asked(client, after, self.settings.chunk_size)
+                # A page that came to say less than those before it must not make a run look whole.
+                total = max(total, answer.total)
                 after = answer.next_cursor
-                yield self._page(answer)
+                yield self._page(answer, total)
                 if after is None:
                     return
 
-    def _position(self, cursor: Cursor) -> str:
-        after = cursor.get("cursor")
+    def _position(self, cursor: Cursor) -> tuple[str, int]:
+        after, total = cursor.get("cursor"), cursor.get("total")
         # In another catalogue the ids are others: going on there would skip some entities.
-        if cursor.get("base_url") != self._base_url or not isinstance(after, str):
+        if cursor.get("base_url") != self._base_url or not isinstance(after, str) or not isinstance(total, int):
             raise CursorExpiredError("the saved cursor is not of the Backstage that is configured now")
-        return after
+        return after, total
 
-    def _page(self, answer: "_Answer") -> Page:
+    def _page(self, answer: "_Answer", total: int) -> Page:
         following = answer.next_cursor
+        cursor = {"base_url": self._base_url, "cursor": following, "total": total}
         entities = [each for each in answer.entities if not _is_echo(each)]
         return Page(
             items=[
@@ -72,8 +78,8 @@ class BackstageSource(Source):
                 for each in entities
                 if not isinstance(each, dict)
             ],
-            cursor=None if following is None else {"base_url": self._base_url, "cursor": following},
-            total=answer.total,
+            cursor=None if following is None else cursor,
+            total=total,
             left_out=len(answer.entities) - len(entities),
         )
 

@@ -4,6 +4,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,8 @@ class Request:
     path: str
     params: Mapping[str, str]
     headers: Mapping[str, str]
+    at: float = field(default_factory=time.monotonic)
+    """When, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
