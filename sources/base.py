@@ -101,6 +101,8 @@ class Source(ABC):
 
     runs_here: ClassVar[bool] = True
     """False for a type whose changes others publish: no run is ever started."""
+    page_size: ClassVar[int] = 50
+    """`chunk_size` where the configuration does not say `incremental.chunk_size`."""
 
     def __init__(self, settings: SourceSettings) -> None:
         self.settings = settings
