@@ -18,7 +18,7 @@ def _descriptor(name, owner="team-pay"):
 
 @pytest.fixture(scope="module")
 def up():
-    """Yield an installation with one directory of thirty components, and a connector of which somebody else publishes."""
+    """Yield an installation with a directory of thirty components, and a connector whose changes others publish."""
     up = Up(
         {
             "connectors": [
@@ -94,4 +94,5 @@ def test_forget_deletes_all_that_a_connector_said_and_nothing_else(up):
     eventually(lambda: up.rows(of_team, ref=_ref(20)), 30, up.tail)
     ended = up.run("connectors", "forget", "team", "--json")
     eventually(lambda: up.entity("component:default/only-team")["deleted_at"], 30, up.tail)
-    assert (json.loads(ended.stdout), up.entity(_ref(20))["deleted_at"]) == ({"connector_id": "team", "deleted": 2}, None)
+    told = json.loads(ended.stdout)
+    assert (told, up.entity(_ref(20))["deleted_at"]) == ({"connector_id": "team", "deleted": 2}, None)

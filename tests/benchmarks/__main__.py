@@ -2,8 +2,8 @@
 
 usage: python -m tests.benchmarks [NAME…] [--quick] [--repeats N] [--json]
 
-NAME is a benchmark or its letter: a engines, b recovery, c sink-rows, d latency, e memory, f growth. `--quick` is for
-trying out: its figures mean nothing.
+NAME is a benchmark or its letter: a engines, b recovery, c sink-rows, d latency, e memory, f growth, g connectors.
+`--quick` is for trying out: its figures mean nothing.
 """
 
 import argparse
@@ -25,8 +25,9 @@ BENCHMARKS = {
     "latency": "tests.benchmarks.latency",
     "memory": "tests.benchmarks.memory",
     "growth": "tests.benchmarks.growth",
+    "connectors": "tests.benchmarks.connectors",
 }
-LETTERS = dict(zip("abcdef", BENCHMARKS, strict=True))
+LETTERS = dict(zip("abcdefg", BENCHMARKS, strict=True))
 
 
 def main() -> None:
