@@ -46,6 +46,7 @@ class Catalogue:
     """Entities in the order of their ids. Like Backstage, a cursor holds the last id that was seen, and the total."""
 
     def __init__(self, server: SourceServer, entities: Iterable[dict] = ()) -> None:
+        self.server = server
         self.entities = {entity["metadata"]["uid"]: entity for entity in entities}
         self.page_numbers: list[int] = []
         """Of everything that was asked for."""

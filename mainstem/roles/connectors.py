@@ -135,12 +135,13 @@ def _source(config: ConnectorConfig, installation: Installation) -> Source:
         return SecretRef(secret_ref=ref).resolve(os.environ, base_dir).get_secret_value()
 
     source_type, incremental = source_class(config.type), config.incremental
+    is_said = "chunk_size" in incremental.model_fields_set
     return source_type(
         SourceSettings(
             connector=config.connector_id,
             connection=config.connection,
             base_dir=base_dir,
-            chunk_size=incremental.chunk_size if "chunk_size" in incremental.model_fields_set else source_type.page_size,
+            chunk_size=incremental.chunk_size if is_said else source_type.page_size,
             retry=retry_of(config),
             secret=secret,
             data_dir=installation.data_dir / "sources" / config.connector_id,

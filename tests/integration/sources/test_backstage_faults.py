@@ -85,33 +85,31 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize(("name", "page"), zip(SPOILT, cycle([1, 2, 3, 4])))
-def test_a_page_that_is_spoilt_deletes_nothing_loses_nothing_and_is_told(
-    stage, server, catalogue, source, name, page
-):
+@pytest.mark.parametrize(("name", "page"), list(zip(SPOILT, cycle([1, 2, 3, 4]))))
+def test_a_page_that_is_spoilt_deletes_nothing_loses_nothing_and_is_told(stage, catalogue, source, name, page):
     fault, error, sentence = SPOILT[name]
     stage.look(source)
     gone = change_every_page(catalogue)
-    server.fail_at(page, fault)
+    catalogue.server.fail_at(page, fault)
     failed = stage.look(source)
     told, kept = failed["last_error_message"], gone in stage.held()
-    server.heal()
+    catalogue.server.heal()
     healed = stage.look(source)
     assert (
-        (failed["last_error_class"], sentence in told, f"{server.url}{LIST}" in told, "canary" in told),
+        (failed["last_error_class"], sentence in told, f"{catalogue.server.url}{LIST}" in told, "canary" in told),
         (kept, failed["consecutive_failures"], healed["consecutive_failures"]),
         owners(stage.held().values()),
     ) == ((error, True, True, False), (True, 1, 0), owners(catalogue.entities.values()))
 
 
 @pytest.mark.parametrize(("page", "error"), [(1, "EmptyAnswerError"), (2, "PartialRunError"), (4, "PartialRunError")])
-def test_a_page_that_says_nothing_is_left_deletes_nothing(stage, server, catalogue, source, page, error):
+def test_a_page_that_says_nothing_is_left_deletes_nothing(stage, catalogue, source, page, error):
     stage.look(source)
     gone = change_every_page(catalogue)
-    server.fail_at(page, with_body(lambda _: NOTHING_LEFT))
+    catalogue.server.fail_at(page, with_body(lambda _: NOTHING_LEFT))
     failed = stage.look(source)
     kept = gone in stage.held()
-    server.heal()
+    catalogue.server.heal()
     stage.look(source)
     assert (failed["last_error_class"], "nothing is" in failed["last_error_message"], kept) == (error, True, True)
     assert owners(stage.held().values()) == owners(catalogue.entities.values())

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from mainstem.configuration.connector import ConnectorConfig
-from mainstem.installation import Installation, write_json
-from mainstem.roles.connectors import _rest_seconds, runnable
+from mainstem.installation import write_json
+from mainstem.roles.connectors import _rest_seconds
 from schemas.refs import EntityRef
 
 
@@ -19,20 +19,6 @@ def test_what_may_hold_a_password_is_readable_for_its_owner_alone(tmp_path):
 def test_a_connector_rests_no_longer_than_half_a_life(ttl, seconds):
     connector = ConnectorConfig(connector_id="git", type="git", ttl=ttl)
     assert timedelta(seconds=_rest_seconds(connector)) == timedelta(seconds=seconds)
-
-
-@pytest.mark.parametrize(
-    ("type_name", "incremental", "size"),
-    [("git", "{}", 50), ("backstage", "{}", 500), ("backstage", "{chunk_size: 50}", 50)],
-)
-def test_a_page_is_as_large_as_configured_or_else_as_its_type_says(tmp_path, type_name, incremental, size):
-    connection = "{path: .}" if type_name == "git" else "{base_url: 'https://backstage.acme.com'}"
-    file = tmp_path / "mainstem.yaml"
-    file.write_text(
-        f"connectors: [{{connector_id: a, type: {type_name}, connection: {connection}, incremental: {incremental}}}]"
-    )
-    (connector,) = runnable(Installation.open(file, tmp_path))
-    assert connector.source.settings.chunk_size == size
 
 
 def test_a_letter_that_is_ascii_only_in_lower_case_is_refused():
