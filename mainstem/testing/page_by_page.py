@@ -6,7 +6,7 @@ import json
 import time
 import warnings
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,8 @@ PATIENCE_SECONDS: Final = 5.0
 """How long a connection that was closed may take to be gone, the far end of it included."""
 SETTLING_SECONDS: Final = 0.2
 """How long what an earlier run closed is given before what is open is counted."""
+STOPPED_AFTER_SECONDS: Final = 0.003
+"""Long enough to have begun with a page."""
 MOST_PAGES: Final = 10_000
 """A run of more pages than this never ends."""
 
@@ -123,16 +125,37 @@ async def _left_by(act: Act, forgotten: Sequence[warnings.WarningMessage]) -> st
 
 async def _read(generator: AsyncGenerator[Page], at_most: int) -> Run:
     pages: list[Page] = []
-    try:
-        async with aclosing(generator) as given:
-            while len(pages) < at_most:
-                pages.append(await anext(given))
-    except StopAsyncIteration:
-        return Run(pages=pages)
-    except SourceError as error:
-        return Run(pages=pages, error=error)
+    async with aclosing(generator) as given:
+        while len(pages) < at_most:
+            try:
+                page = await asyncio.create_task(_next(given))
+            except SourceError as error:
+                return Run(pages=pages, error=error)
+            if page is None:
+                return Run(pages=pages)
+            pages.append(page)
     assert at_most < MOST_PAGES, f"the source gave {MOST_PAGES} pages and goes on"
     return Run(pages=pages)
+
+
+async def consume(source: Source, at_most: int, *, is_stopped: bool = False) -> None:
+    """Take *at_most* pages, or up to an error, and close the generator; *is_stopped*: while it reads one more."""
+    async with aclosing(source.pages(None)) as given:
+        with suppress(SourceError):
+            for _ in range(at_most):
+                if await asyncio.create_task(_next(given)) is None:
+                    return
+            if is_stopped:
+                coming = asyncio.create_task(_next(given))
+                await asyncio.sleep(STOPPED_AFTER_SECONDS)
+                coming.cancel()
+                with suppress(asyncio.CancelledError):
+                    await coming
+
+
+async def _next(generator: AsyncGenerator[Page]) -> Page | None:
+    """Ask for a page. It is done in a task of its own each time, as the runner does."""
+    return await anext(generator, None)
 
 
 async def _settled(is_settled: Callable[[], bool], seconds: float) -> None:

@@ -15,11 +15,9 @@ A broken promise is an AssertionError that says what the source did.
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
-from mainstem.testing.page_by_page import Act, Run, left_open_by, read, read_changes, refs_of, saved, told
-from schemas.errors import SourceError
+from mainstem.testing.page_by_page import Act, Run, consume, left_open_by, read, read_changes, refs_of, saved, told
 from sources.base import Cursor, Source
 
 __all__ = ["CHANGES_PROMISES", "PROMISES", "SourceSuite"]
@@ -146,16 +144,19 @@ def a_source_is_made_while_its_system_is_away(suite: SourceSuite) -> None:
 
 
 def a_run_that_is_closed_leaves_nothing_open(suite: SourceSuite) -> None:
-    """The runner may close the generator after any page, and a run that failed is closed too."""
+    """The runner may close the generator after any page, or while one is read; a run that failed is closed too."""
     suite.fill()
     pages = len(_whole(suite).pages)
-    acts: dict[str, Act] = {
-        f"a run that is closed after page {number}": partial(_consume, suite, number + 1) for number in range(pages)
-    }
-    left = left_open_by(acts | {"a run that came to its end": partial(_consume, suite, pages + 1)})
+
+    def act(at_most: int, *, is_stopped: bool = False) -> Act:
+        return lambda: consume(suite.make(), at_most, is_stopped=is_stopped)
+
+    closed = {f"a run that is closed after page {number}": act(number + 1) for number in range(pages)}
+    stopped = {f"a run that is stopped in page {number}": act(number, is_stopped=True) for number in range(pages)}
+    left = left_open_by({**closed, **stopped, "a run that came to its end": act(pages + 1)})
     assert not left, left
     with suite.failing(pages - 1):
-        left = left_open_by({"a run that failed": partial(_consume, suite, pages)})
+        left = left_open_by({"a run that failed": act(pages)})
     assert not left, left
 
 
@@ -231,14 +232,3 @@ def _check_total(run: Run) -> None:
     assert not totals or totals[-1] <= seen, (
         f"the source says that a run brings {totals[-1]} entities, and it brings {seen}: nothing would ever be deleted"
     )
-
-
-async def _consume(suite: SourceSuite, at_most: int) -> None:
-    generator = suite.make().pages(None)
-    try:
-        for _ in range(at_most):
-            await anext(generator)
-    except (StopAsyncIteration, SourceError):
-        return
-    finally:
-        await generator.aclose()

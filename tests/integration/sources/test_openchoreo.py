@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import re
 from contextlib import aclosing, contextmanager
+from pathlib import Path
 
 import pytest
+import yaml
 
 from mainstem.testing.sources import PROMISES, SourceSuite
 from schemas.errors import (
@@ -34,6 +37,7 @@ TILL = {
     },
 }
 LEDGER = {"endpoints": {"rpc": {"type": "gRPC", "port": 9090}}}
+PAGE = Path(__file__).parents[3] / "docs/how-to/connect-openchoreo.md"
 PAGES = (
     "/orgs?",
     "/orgs?after-empty",
@@ -444,3 +448,11 @@ def test_settings_that_cannot_be_used_are_told(connection, told):
         OpenChoreoSource(SourceSettings(connector="choreo", connection=connection))
 
     assert "canary" not in str(raised.value)
+
+
+def test_the_connection_in_the_documents_can_be_used():
+    written = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    connectors = [each for text in written for each in yaml.safe_load(text)["connectors"]]
+
+    assert [OpenChoreoSource(SourceSettings(connector=each["connector_id"], connection=each["connection"]))
+            for each in connectors if each["type"] == "openchoreo"]  # fmt: skip

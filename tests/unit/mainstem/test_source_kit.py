@@ -237,6 +237,17 @@ class LeavesATask(Right):
             yield page
 
 
+class LeavesATaskWhenStopped(Right):
+    async def pages(self, cursor):
+        async for page in super().pages(cursor):
+            try:
+                await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                self.task = asyncio.create_task(asyncio.sleep(600))
+                raise
+            yield page
+
+
 class LeavesASocket(Right):
     async def pages(self, cursor):
         opened = socket.socketpair()
@@ -331,6 +342,7 @@ def test_a_right_source_keeps_every_promise(promise, suite_of):
         (EndsWhereItFails, "a_source_is_made_while_its_system_is_away"),
         (AsksAtOnce, "a_source_is_made_while_its_system_is_away"),
         (LeavesATask, "a_run_that_is_closed_leaves_nothing_open"),
+        (LeavesATaskWhenStopped, "a_run_that_is_closed_leaves_nothing_open"),
         (LeavesASocket, "a_run_that_is_closed_leaves_nothing_open"),
         (LeavesItToPython, "a_run_that_is_closed_leaves_nothing_open"),
         (TellsOfNoChange, "changes_bring_what_changed"),
