@@ -90,7 +90,7 @@ class OpenChoreoSource(Source):
                 f"{self._base_url}{path} answered with a page that has no nextCursor: the connector needs an OpenChoreo"
                 " whose lists are paged by cursors (`limit`, `cursor` and `nextCursor`); upgrade it"
             )
-        items, after = data.get("items"), data["nextCursor"] or None
+        items, after = data.get("items"), data.get("nextCursor") or None
         items = [] if items is None else items
         if not isinstance(items, list) or not isinstance(after, str | None):
             raise UnreadableAnswerError(f"{self._base_url}{path} answered with a page whose items are no list")
