@@ -140,7 +140,9 @@ def _source(config: ConnectorConfig, installation: Installation) -> Source:
             connector=config.connector_id,
             connection=config.connection,
             base_dir=base_dir,
-            chunk_size=incremental.chunk_size if "chunk_size" in incremental.model_fields_set else source_type.page_size,
+            chunk_size=incremental.chunk_size
+            if "chunk_size" in incremental.model_fields_set
+            else source_type.page_size,
             retry=retry_of(config),
             secret=secret,
             data_dir=installation.data_dir / "sources" / config.connector_id,

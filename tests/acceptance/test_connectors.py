@@ -94,4 +94,7 @@ def test_forget_deletes_all_that_a_connector_said_and_nothing_else(up):
     eventually(lambda: up.rows(of_team, ref=_ref(20)), 30, up.tail)
     ended = up.run("connectors", "forget", "team", "--json")
     eventually(lambda: up.entity("component:default/only-team")["deleted_at"], 30, up.tail)
-    assert (json.loads(ended.stdout), up.entity(_ref(20))["deleted_at"]) == ({"connector_id": "team", "deleted": 2}, None)
+    assert (json.loads(ended.stdout), up.entity(_ref(20))["deleted_at"]) == (
+        {"connector_id": "team", "deleted": 2},
+        None,
+    )

@@ -86,9 +86,7 @@ SPOILT = {
 
 
 @pytest.mark.parametrize(("name", "page"), zip(SPOILT, cycle([1, 2, 3, 4])))
-def test_a_page_that_is_spoilt_deletes_nothing_loses_nothing_and_is_told(
-    stage, server, catalogue, source, name, page
-):
+def test_a_page_that_is_spoilt_deletes_nothing_loses_nothing_and_is_told(stage, server, catalogue, source, name, page):
     fault, error, sentence = SPOILT[name]
     stage.look(source)
     gone = change_every_page(catalogue)
