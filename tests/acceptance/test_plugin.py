@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.running import Up, eventually, run
+from tests.source_server import SourceServer, as_json, source_server
 
 PLUGIN = Path(__file__).parents[1] / "plugin"
 UV = Path(sys.executable).with_name("uv")
@@ -37,13 +38,26 @@ def beside(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def up(home: Path) -> Iterator[Up]:
+def desk() -> Iterator[SourceServer]:
+    service = {"name": "desk-pay", "owner": "team-pay", "tier": "tier1"}
+    with source_server() as server:
+        server.serve("/services", lambda _: as_json({"services": [service], "more": False, "total": 1}))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def up(home: Path, desk: SourceServer) -> Iterator[Up]:
+    auth = {"type": "bearer_token", "secret_ref": "env:DESK_TOKEN"}
     config = {
-        "connectors": [{"connector_id": "git", "type": "external"}, {"connector_id": "cmdb", "type": "external"}],
+        "connectors": [
+            {"connector_id": "git", "type": "external"},
+            {"connector_id": "cmdb", "type": "external"},
+            {"connector_id": "desk", "type": "theirs", "connection": {"base_url": desk.url, "auth": auth}},
+        ],
         "merge": {"rules": [{"path": "/metadata/description", "strategy": "shortest"}]},
         "sinks": {"theirs": {"path": str(home / "owners.db")}, "incidents": {"enabled": False}},
     }
-    installation = Up(config, environment=beside(home))
+    installation = Up(config, environment={**beside(home), "DESK_TOKEN": "canary-token"})
     try:
         yield installation.start()
         installation.stop()
@@ -70,7 +84,7 @@ def test_without_the_package_its_sink_is_named_as_missing(home, tmp_path):
     (tmp_path / "mainstem.yaml").write_text(f"sinks: {{theirs: {{path: {home}/owners.db}}}}\n")
 
     alone = run("config", "check", cwd=tmp_path)
-    together = run("config", "check", cwd=tmp_path, environment=beside(home))
+    together = run("config", "check", cwd=tmp_path, environment={**beside(home), "DESK_TOKEN": "canary-token"})
 
     assert (alone.returncode, together.returncode, together.stderr) == (1, 0, "")
     assert "theirs" in alone.stderr
@@ -81,9 +95,19 @@ def test_their_sink_runs_like_a_built_in_one(up, home):
     component = {"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": {"name": "pay"}}
     send("git", {"entity": {**component, "spec": {"owner": "team-pay"}}}, b"component:default/pay")
 
-    eventually(lambda: owners(home) == {"component:default/pay": ("team-pay", 0)}, said=up.tail)
+    eventually(lambda: owners(home).get("component:default/pay") == ("team-pay", 0), said=up.tail)
     send("git", {"op": "delete", "entityRef": "component:default/pay"}, b"component:default/pay")
-    eventually(lambda: owners(home) == {"component:default/pay": (None, 1)}, said=up.tail)
+    eventually(lambda: owners(home).get("component:default/pay") == (None, 1), said=up.tail)
+
+
+def test_their_source_runs_like_a_built_in_one(up, desk):
+    def found():
+        row = up.entities().get("component:default/desk-pay")
+        return row and (row["entity"]["spec"]["owner"], row["service"]["tier"], row["provenance"]["/service/tier"])
+
+    assert eventually(lambda: found() == ("team-pay", "tier1", "desk"), said=up.tail)
+    assert desk.asked[0].headers["authorization"] == "Bearer canary-token"
+    assert "canary-token" not in up.tail()
 
 
 def test_a_rule_merges_with_their_strategy(up):
