@@ -97,6 +97,7 @@ def test_one_filter_that_is_not_true_leaves_the_entity_out(untrue):
         {"op": "delete", "entityRef": "component:default/pay"},
         {"op": "outage"},
         {"op": "unknown", "entity": ENTITY},
+        {"op": ["upsert"], "entity": ENTITY},
         {},
         {"entity": ["no entity"]},
     ],
@@ -129,6 +130,12 @@ def test_what_is_mapped_stands_before_what_the_source_said():
     change = {**CHANGE, "service": {"tier": "tier3", "email": "pay@acme.com"}}
     answer = mapped(change, field_mapping={"tier": "metadata.annotations['acme.com/tier']"})
     assert answer["service"] == {"tier": "tier1", "email": "pay@acme.com"}
+
+
+def test_what_stands_for_a_text_is_taken_as_one():
+    change = {"entity": {"kind": "Component", "metadata": {"description": {"$text": "./README.md"}}}}
+    answer = mapped(change, field_mapping={"description": "metadata.description"})
+    assert answer["service"] == {"description": {"$text": "./README.md"}}
 
 
 def test_upstream_joins_what_the_source_and_the_fields_said_by_target():
