@@ -111,6 +111,11 @@ class Origin:
     warnings: tuple[str, ...] = ()
     places: dict[str, str] = field(default_factory=dict)
 
+    def place(self, connector_id: str, key: str) -> str:
+        """Return the file and the whole path in it that hold *key* of a connector."""
+        connector = self.places.get(connector_id, connector_id)
+        return f"{connector}.{key}" if connector.endswith("]") else f"{connector}: {key}"
+
 
 class Config(Section):
     kafka: KafkaConfig = Field(default_factory=KafkaConfig)

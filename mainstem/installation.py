@@ -13,14 +13,13 @@ from mainstem.config import Config
 from mainstem.configuration.loading import load
 from mainstem.configuration.plugins import check_sinks, check_types
 from schemas.database import where
-from schemas.errors import ConfigError, UnavailableError
+from schemas.errors import UnavailableError
 from schemas.topics import Topics
 
 if TYPE_CHECKING:
     from schemas.registry import Registry
 
 DEFAULT_DATA_DIR: Final = Path(".mainstem")
-_UNSUPPORTED: Final = ("entity_types", "field_mapping", "filters", "dependency_extraction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,23 +98,16 @@ class Installation:
         return [each.connector_id for each in self.config.connectors]
 
     def check_plugins(self) -> None:
-        """Refuse connectors, sinks and rules of types that are not installed, and keys that nothing here acts on."""
-        from mainstem.policies import policy_of  # noqa: PLC0415 - not every command needs them
+        """Refuse connectors, sinks and rules of types that are not installed, and expressions that are none."""
+        from mainstem.connector_settings import check_expressions  # noqa: PLC0415 - not every command needs them
+        from mainstem.policies import policy_of  # noqa: PLC0415
         from sinks import registry as sinks  # noqa: PLC0415
         from sources import registry as sources  # noqa: PLC0415
 
         check_types(self.config, sources.installed())
         check_sinks(self.config, sinks.installed())
         policy_of(self.config)
-        for each in self.config.connectors:
-            if not sources.source_class(each.type).runs_here:
-                continue
-            for name in _UNSUPPORTED:
-                if name in each.model_fields_set:
-                    raise ConfigError(
-                        f"{self.config.origin.places.get(each.connector_id, each.connector_id)}.{name}:"
-                        " not supported yet by this version; remove it"
-                    )
+        check_expressions(self.config)
 
     def _running(self, service: str, key: str) -> Running:
         if self.running is None:

@@ -4,8 +4,9 @@ Beside JMESPath proper, `a['k']` and `a["k"]` stand for `a."k"`, as people write
 """
 
 import json
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -31,6 +32,9 @@ _OPERAND_ENDS: Final = frozenset(
 _BREAKS: Final = (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 """What evaluating a sound expression may raise over a value that it was not written for."""
 _STEPS: Final = frozenset(["subexpression", "index_expression", "flatten", "filter_projection", "value_projection"])
+_COMPARATORS: Final = frozenset(["eq", "ne", "lt", "lte", "gt", "gte"])
+_PLAIN: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_WRONG_QUOTES: Final = "the name of a field, which needs no double quotes; a text stands in single ones, as in 'true'"
 _STRAY: Final = "& stands before an argument of a function alone, as in sort_by(a, &b)"
 _OTHER_KEYS: Final = "a key of other characters than letters, digits and _ is written as in a['acme.com/tier']"
 
@@ -71,24 +75,23 @@ def compiled(expression: str, *, place: str) -> Expression:
     *place* names connector and key (`connector git: filters[0]`); every message begins with it. Raises ConfigError that
     says at which character the fault is, and repeats no literal of the expression: it may hold a substituted secret.
     """
+    origins: Sequence[int] = range(len(expression))
     try:
         with warnings.catch_warnings():
             # A literal such as `production`, which is no JSON, is a text by common use.
             warnings.simplefilter("ignore", PendingDeprecationWarning)
-            text, origins, shown = _normalised(expression)
-            try:
-                tree = parse(text).parsed
-            except ParseError as error:
-                _refuse(place, error, origins)
+            tokens: list[Any] = list(Lexer().tokenize(expression))
+            text, origins, shown = _normalised(expression, tokens)
+            tree = parse(text).parsed
     except ParseError as error:
-        _refuse(place, error, range(len(expression)))
+        _refuse(place, error, origins)
     except EmptyExpressionError:
         raise ConfigError(f"{place}: the expression is empty") from None
     except RecursionError:
         raise ConfigError(f"{place}: the expression is nested too deeply") from None
     except ValueError:
         raise ConfigError(f"{place}: the expression holds a number that is too long") from None
-    for fault in _faults({"type": "root", "children": [tree]}):
+    for fault in [*_quotes(tokens), *_faults({"type": "root", "children": [tree]})]:
         raise ConfigError(f"{place}: {fault}")
     return Expression(name=f"{place} ({shown})", _tree=tree)
 
@@ -102,9 +105,8 @@ class _Swap(NamedTuple):
     shown: str
 
 
-def _swaps(expression: str) -> Iterator[_Swap]:
+def _swaps(expression: str, tokens: list[Any]) -> Iterator[_Swap]:
     """Yield `['k']` as `."k"` where that is meant, and other literals as they may be shown."""
-    tokens: list[Any] = list(Lexer().tokenize(expression))
     before, upto = "", 0
     for number, token in enumerate(tokens[:-1]):
         start, end = token["start"], tokens[number + 1]["start"]
@@ -127,10 +129,10 @@ def _is_key(tokens: list[Any]) -> bool:
     return kinds == ["lbracket", "quoted_identifier", "rbracket"]
 
 
-def _normalised(expression: str) -> tuple[str, list[int], str]:
+def _normalised(expression: str, tokens: list[Any]) -> tuple[str, list[int], str]:
     """Return what is parsed, from where in *expression* each character of it came, and what is shown."""
     text, shown, origins, upto = "", "", list[int](), 0
-    for swap in [*_swaps(expression), _Swap(len(expression), len(expression), "", "")]:
+    for swap in [*_swaps(expression, tokens), _Swap(len(expression), len(expression), "", "")]:
         between = expression[upto : swap.start]
         text += between + swap.text
         shown += between + swap.shown
@@ -139,7 +141,7 @@ def _normalised(expression: str) -> tuple[str, list[int], str]:
     return text, origins, shown
 
 
-def _refuse(place: str, error: ParseError, origins: list[int] | range) -> NoReturn:
+def _refuse(place: str, error: ParseError, origins: Sequence[int]) -> NoReturn:
     if isinstance(error, IncompleteExpressionError):
         raise ConfigError(f"{place}: the expression ends where more is expected") from None
     at = error.lexer_position if isinstance(error, LexerError) else error.lex_position
@@ -150,6 +152,14 @@ def _refuse(place: str, error: ParseError, origins: list[int] | range) -> NoRetu
     if error.message.startswith("Unclosed"):
         raise ConfigError(f"{place}: the quote at {character} is never closed") from None
     raise ConfigError(f"{place}: {character} cannot be read; {_OTHER_KEYS}") from None
+
+
+def _quotes(tokens: list[Any]) -> Iterator[str]:
+    """Yield where a text is compared that stands in the wrong quotes: a filter would be true of all, or of none."""
+    for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        is_alone = before["type"] in _COMPARATORS and after["type"] not in {"dot", "lbracket", "flatten", "filter"}
+        if is_alone and token["type"] == "quoted_identifier" and _PLAIN.fullmatch(token["value"]):
+            yield f"character {token['start'] + 1} of the expression begins {_WRONG_QUOTES}"
 
 
 def _faults(node: Any) -> Iterator[str]:

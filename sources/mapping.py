@@ -6,11 +6,12 @@ Expressions look at the entity as the source gave it, with its `relations`; noth
 import contextlib
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from schemas.canonical import canonical_json, pointer
+from schemas.descriptor_rules import is_placeholder
 from schemas.errors import ConfigError, ValidationError
 from schemas.refs import DEFAULT_NAMESPACE, EntityRef
 from sources.expressions import Expression, compiled
@@ -89,8 +90,8 @@ class Mapper:
         altered, but parts of it are shared with the answer. Raises ValidationError, which names the entity, for a rule
         that does not hold and for an expression that finds what cannot be used.
         """
-        entity = change.get("entity")
-        if self._is_identity or change.get("op") not in {None, "upsert"} or not isinstance(entity, dict):
+        entity, op = change.get("entity"), change.get("op")
+        if self._is_identity or not (op is None or op == "upsert") or not isinstance(entity, dict):
             return change
         kind = entity.get("kind")
         if self._kinds is not None and isinstance(kind, str) and kind.lower() not in self._kinds:
@@ -101,7 +102,7 @@ class Mapper:
             self._check(entity)
             return self._extended(change, entity)
         except ValidationError as error:
-            name = _name(entity)
+            name = _entity_name(entity)
             raise ValidationError(*((place, f"{sentence} ({name})") for place, sentence in error.faults)) from None
 
     def _check(self, entity: dict[str, Any]) -> None:
@@ -161,13 +162,19 @@ def _found(expression: Expression, entity: dict[str, Any], key: str) -> Any:
     """Return what *expression* finds for a key of `service`. Raises ValidationError where the key cannot hold it."""
     value = expression.find(entity)
     wanted = _TYPES.get(key)
+    if wanted is str and is_placeholder(value):
+        return value
     if value is not None and wanted and not isinstance(value, wanted):
         remedy = "; to_string() makes one of it" if wanted is str and isinstance(value, int | float) else ""
-        fault = f"{expression.name} found {_NAMES[type(value)]} where {_NAMES[wanted]} is needed{remedy}"
+        fault = f"{expression.name} found {_name_of(value)} where {_NAMES[wanted]} is needed{remedy}"
         raise ValidationError((pointer("service", key), fault))
     if isinstance(value, float) and not math.isfinite(value):
         raise ValidationError((pointer("service", key), f"{expression.name} found a number that JSON cannot hold"))
     return value
+
+
+def _name_of(value: Any) -> str:
+    return _NAMES.get(type(value), "what is no JSON")
 
 
 def _targets(expression: Expression | None, entity: dict[str, Any], place: str) -> list[str]:
@@ -178,7 +185,7 @@ def _targets(expression: Expression | None, entity: dict[str, Any], place: str) 
     targets = [each for each in (found if isinstance(found, list) else [found]) if not _is_nothing(each)]
     for each in targets:
         if not isinstance(each, str):
-            raise ValidationError((place, f"{expression.name} found {_NAMES[type(each)]} where a text is needed"))
+            raise ValidationError((place, f"{expression.name} found {_name_of(each)} where a text is needed"))
     return list(dict.fromkeys(targets))
 
 
@@ -187,7 +194,7 @@ def _with_dependencies(service: dict[str, Any], targets: Sequence[str]) -> dict[
     there = service.get("dependencies") or []
     if not (targets and isinstance(there, list)):
         return service
-    known = [each.get("target") for each in there if isinstance(each, dict)]
+    known = _texts(each.get("target") for each in there if isinstance(each, dict))
     added = [{"target": target, "type": "runtime"} for target in targets if target not in known]
     return {**service, "dependencies": [*there, *added]}
 
@@ -196,10 +203,15 @@ def _with_dependents(spec: dict[str, Any], targets: Sequence[str]) -> dict[str, 
     there = spec.get("dependencyOf") or []
     if not isinstance(there, list):
         return spec
-    return {**spec, "dependencyOf": [*there, *(target for target in targets if target not in there)]}
+    known = _texts(there)
+    return {**spec, "dependencyOf": [*there, *(target for target in targets if target not in known)]}
 
 
-def _name(entity: dict[str, Any]) -> str:
+def _texts(values: Iterable[Any]) -> frozenset[str]:
+    return frozenset(each for each in values if isinstance(each, str))
+
+
+def _entity_name(entity: dict[str, Any]) -> str:
     """Return the entity's reference: a message holds nothing of a payload that does not follow the pattern of one."""
     metadata = entity.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}

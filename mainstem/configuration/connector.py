@@ -1,7 +1,7 @@
 """One connector: what it reads, how much its word counts, and for how long."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -16,14 +16,17 @@ from mainstem.configuration.values import (
     Percent,
     TenantId,
     Text,
+    TimeZone,
     WholeSeconds,
     between,
     not_empty,
+    snake_case_keys,
 )
 
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _burst_length = between(_SECOND, 300 * _SECOND, "must be from 1s to 300s")
 _burst_interval = between(5 * _SECOND, 300 * _SECOND, "must be from 5s to 300s")
+_jitter = between(0 * _SECOND, 1440 * _MINUTE, "must be at most 24h")
 _rest_length = between(_MINUTE, 1440 * _MINUTE, "must be from 1m to 24h; a number alone counts seconds")
 
 
@@ -35,8 +38,30 @@ class DeletionGuardConfig(Section):
 
 
 class SyncConfig(Section):
+    """When runs begin. Without *schedule* a run follows upon another after `incremental.rest_length`."""
+
     schedule: Cron | None = None
     full_sync_schedule: Cron | None = None
+    timezone: TimeZone = "UTC"
+    jitter: Duration = timedelta()
+
+    @field_validator("jitter")
+    @classmethod
+    def _jitter_in_range(cls, value: timedelta) -> timedelta:
+        return _jitter(value)
+
+
+class RetryConfig(Section):
+    """How often one request to the source is tried, how long is waited in between, and after which errors."""
+
+    attempts: Integer = Field(default=3, ge=1, le=10)
+    backoff: Annotated[tuple[Duration, ...], AfterValidator(not_empty)] = (_SECOND, 5 * _SECOND, 30 * _SECOND)
+    on: tuple[Literal["timeout", "connection", "rate_limit", "server_error"], ...] = (
+        "timeout",
+        "connection",
+        "rate_limit",
+        "server_error",
+    )
 
 
 class IncrementalConfig(Section):
@@ -75,6 +100,13 @@ class DependencyConfig(Section):
     downstream: Text | None = None
 
 
+class RuleConfig(Section):
+    """*rule* is an expression that must be true of each entity; *message* is what is told where it is not."""
+
+    rule: Text
+    message: Text
+
+
 class ConnectorConfig(Section):
     connector_id: ConnectorId
     type: Text
@@ -89,11 +121,13 @@ class ConnectorConfig(Section):
     deletion_guard: DeletionGuardConfig = Field(default_factory=DeletionGuardConfig)
     sync: SyncConfig = Field(default_factory=SyncConfig)
     incremental: IncrementalConfig = Field(default_factory=IncrementalConfig)
+    retry: RetryConfig = Field(default_factory=RetryConfig)
     connection: dict[str, Any] = Field(default_factory=dict, repr=False)  # anything in it may be a secret
-    entity_types: tuple[Kind, ...] | None = None  # None: every kind
-    field_mapping: dict[str, Text] = Field(default_factory=dict)
+    entity_types: Annotated[tuple[Kind, ...], AfterValidator(not_empty)] | None = None  # None: every kind
+    field_mapping: Annotated[dict[str, Text], AfterValidator(snake_case_keys)] = Field(default_factory=dict)
     dependency_extraction: DependencyConfig = Field(default_factory=DependencyConfig)
     filters: tuple[Text, ...] = ()
+    validation: tuple[RuleConfig, ...] = ()
 
     @property
     def is_complete(self) -> bool:

@@ -7,13 +7,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from mainstem.config import Config, Origin
-from mainstem.configuration import crosschecks, sentences
+from mainstem.configuration import crosschecks, doubts, sentences
 from mainstem.configuration.documents import read_mapping
 from mainstem.configuration.environment import apply_variables
-from mainstem.configuration.faults import Faults, did_you_mean
+from mainstem.configuration.faults import Faults
 from mainstem.configuration.substitution import Nothing, substitute
 from schemas.errors import ConfigError
-from schemas.topics import RESERVED_CONNECTORS
 
 DEFAULT_FILE = Path("mainstem.yaml")
 CONNECTORS_FOLDER = "connectors.d"
@@ -34,7 +33,7 @@ def load(file: Path | None = None, *, environ: Mapping[str, str]) -> Config:
     warnings = apply_variables(document, environ, faults)
     warnings += _append_connectors(document, chosen.parent, environ, faults)
     config = _validated(document, faults, {"environ": environ, "base_dir": chosen.parent})
-    warnings += _authorities(config, faults)
+    warnings += tuple(doubts.about(config, faults))
     config._origin = Origin(  # noqa: SLF001 - set once, here, on a frozen value that nobody has seen yet
         file=chosen.name,
         base_dir=chosen.parent,
@@ -42,17 +41,6 @@ def load(file: Path | None = None, *, environ: Mapping[str, str]) -> Config:
         places={each.connector_id: faults.place(("connectors", n)) for n, each in enumerate(config.connectors)},
     )
     return config
-
-
-def _authorities(config: Config, faults: Faults) -> tuple[str, ...]:
-    """Warn of rules whose one connector is not configured: a slip of the pen would empty the field everywhere."""
-    known = {*(each.connector_id for each in config.connectors), *RESERVED_CONNECTORS}
-    return tuple(
-        f"{faults.place(('merge', 'rules', number, 'connector'))}: no connector {rule.connector} is configured;"
-        f" {did_you_mean(rule.connector, known, among='connectors')}"
-        for number, rule in enumerate(config.merge.rules)
-        if rule.connector is not None and rule.connector not in known
-    )
 
 
 def _main_document(file: Path, faults: Faults) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from schemas.errors import ConfigError
 
 def check_types(config: Config, known: Collection[str]) -> None:
     """Raise ConfigError with every connector whose type is not in *known*, the entry points of `mainstem.sources`."""
-    places = config.origin.places
     lines = [
-        f"{_key(places.get(each.connector_id, each.connector_id), 'type')}: {_not_installed(each.type, known)}"
+        f"{config.origin.place(each.connector_id, 'type')}: {_not_installed(each.type, known)}"
         for each in config.connectors
         if each.type not in known
     ]
@@ -28,10 +27,6 @@ def check_sinks(config: Config, known: Collection[str]) -> None:
     ]
     if lines:
         raise ConfigError("\n".join(lines))
-
-
-def _key(place: str, key: str) -> str:
-    return f"{place}.{key}" if place.endswith("]") else f"{place}: {key}"
 
 
 def _not_installed(name: str, known: Collection[str]) -> str:

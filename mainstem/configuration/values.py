@@ -2,13 +2,16 @@
 
 import ipaddress
 import re
+import zoneinfo
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
+from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
+from mainstem.configuration.faults import nearest
 from schemas.refs import KIND
 from schemas.topics import CONNECTOR_ID, RESERVED_CONNECTORS
 
@@ -16,6 +19,8 @@ _DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([smhd]?)")
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION_SENTENCE = "a duration is seconds or 90s, 15m, 24h, 7d"
 _CRON = re.compile(r"(?:[0-9A-Za-z*/,#?-]+\s+){4}[0-9A-Za-z*/,#?-]+")
+_CRON_SENTENCE = "a schedule has five fields: minute hour day month weekday, as in */15 * * * *"
+_SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z][a-z0-9]*)*")
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
 _PREFIX = re.compile(r"(?=.{1,100}\Z)[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*")
 _SERVER = re.compile(r"(?:[A-Za-z]+://)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})")
@@ -86,6 +91,33 @@ def _unreserved(value: str) -> str:
     return value
 
 
+def _comes(value: str) -> str:
+    try:
+        CronSim(value, datetime(2000, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        raise ValueError(f"its {str(error).removeprefix('Bad ')} is none that comes; see crontab(5)") from None
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        if value != "UTC":  # which is known also where the tables of zones are not installed
+            zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        near = nearest(value, zoneinfo.available_timezones())
+        remedy = f"; did you mean {near}?" if near else ""
+        raise ValueError(f"must be the name of a time zone, such as Europe/Berlin{remedy}") from None
+    return value
+
+
+def snake_case_keys(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a key that is not in snake_case: each has one spelling in camelCase."""
+    for key in value:
+        if not _SNAKE_CASE.fullmatch(key):
+            raise ValueError(f"its keys are in snake_case, such as owner_team; {key} is not")
+    return value
+
+
 def _servers(value: str) -> str:
     for server in value.split(","):
         match = _SERVER.fullmatch(server.strip())
@@ -120,10 +152,8 @@ Long = Annotated[Integer, Field(ge=-(2**63), le=2**63 - 1)]
 Count = Annotated[Integer, Field(ge=1, le=2**31 - 1)]
 Percent = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=100)]
 Text = Annotated[str, AfterValidator(_not_blank)]
-Cron = Annotated[
-    str,
-    AfterValidator(_matching(_CRON, "a schedule has five fields: minute hour day month weekday, as in */15 * * * *")),
-]
+Cron = Annotated[str, AfterValidator(_matching(_CRON, _CRON_SENTENCE)), AfterValidator(_comes)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Kind = Annotated[
     str, AfterValidator(_matching(KIND, "a kind is letters and digits, such as component")), AfterValidator(str.lower)
 ]

@@ -52,7 +52,7 @@ SHAPES = [
     "not_null({}, {})",
 ]
 PROPER = st.recursive(
-    st.sampled_from(["a", "b", "@", "'x'", '"y"', "`1`", "*"]),
+    st.sampled_from(["a", "b", "@", "'x'", '"y z"', "`1`", "*"]),
     lambda inner: st.builds(str.format, st.sampled_from(SHAPES), inner, inner),
     max_leaves=6,
 )

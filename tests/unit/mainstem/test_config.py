@@ -61,13 +61,15 @@ connectors:
     max_stale: 12h
     asserts_existence: false
     deletion_guard: {max_count: 5, max_percent: 2.5}
-    sync: {schedule: "*/15 * * * *", full_sync_schedule: "0 2 * * *"}
+    sync: {schedule: "*/15 * * * *", full_sync_schedule: "0 2 * * *", timezone: Europe/Berlin, jitter: 90s}
+    retry: {attempts: 5, backoff: [2s, 1m], on: [timeout, rate_limit]}
     incremental: {burst_length: 10s, burst_interval: 30s, rest_length: 30m, chunk_size: 50, backoff: [30s, 1m, 5m, 30m]}
     connection: {url: "https://git.example/catalogue"}
     entity_types: [component, System]
     field_mapping: {tier: "metadata.annotations['acme.com/tier']"}
     dependency_extraction: {upstream: "spec.dependsOn"}
     filters: ["spec.lifecycle != 'deprecated'"]
+    validation: [{rule: "spec.owner", message: An owner is needed.}]
 merge: {rules: [], revision: 3}
 processor: {workers: 2}
 sinks: {postgres: {}, incidents: {kinds: [component]}, backstage: {enabled: false}}
@@ -110,7 +112,7 @@ def test_the_defaults_are_those_of_the_contract(read):
 
 def test_a_connector_that_says_only_its_id_and_type_has_the_defaults_of_the_contract(read):
     connector = read("connectors: [{connector_id: a, type: external}]").connectors[0]
-    found = connector.model_dump(exclude={"deletion_guard", "sync", "incremental", "dependency_extraction"})
+    found = connector.model_dump(exclude={"deletion_guard", "sync", "incremental", "dependency_extraction", "retry"})
     expected = {
         "connector_id": "a",
         "type": "external",
@@ -126,6 +128,7 @@ def test_a_connector_that_says_only_its_id_and_type_has_the_defaults_of_the_cont
         "entity_types": None,
         "field_mapping": {},
         "filters": (),
+        "validation": (),
     }
     assert found == expected
 
@@ -142,12 +145,18 @@ def test_every_key_of_the_contract_is_read(read, tmp_path):
         config.postgres.dsn.get_secret_value(),
         connector.ttl,
         connector.entity_types,
+        (connector.sync.timezone, connector.sync.jitter),
+        (connector.retry.attempts, connector.retry.on),
+        [(each.rule, each.message) for each in connector.validation],
         connector.incremental.backoff[-1],
         connector.deletion_guard.max_percent,
         config.merge.revision,
     )
     dsn, day, ca = "postgresql://db.example/x", timedelta(days=1), str(tmp_path / "ca.pem")
-    expected = ("kafka.example:9092", CANARY, ca, dsn, day, ("component", "system"), timedelta(minutes=30), 2.5, 3)
+    kinds, rules = ("component", "system"), [("spec.owner", "An owner is needed.")]
+    sync, retry = ("Europe/Berlin", timedelta(seconds=90)), (5, ("timeout", "rate_limit"))
+    ours = (day, kinds, sync, retry, rules, timedelta(minutes=30), 2.5, 3)
+    expected = ("kafka.example:9092", CANARY, ca, dsn, *ours)
     assert found == expected
 
 

@@ -81,6 +81,43 @@ KEY_FAULTS = [
         git("sync: {schedule: hourly}"),
         "connectors[0].sync.schedule: a schedule has five fields: minute hour day month weekday, as in */15 * * * *",
     ),
+    (
+        git('sync: {schedule: "0 25 * * *"}'),
+        "connectors[0].sync.schedule: its hour is none that comes; see crontab(5)",
+    ),
+    (
+        git('sync: {full_sync_schedule: "0 0 31 2 *"}'),
+        "connectors[0].sync.full_sync_schedule: its day-of-month is none that comes; see crontab(5)",
+    ),
+    (
+        git("sync: {timezone: Europe/Berln}"),
+        (
+            "connectors[0].sync.timezone: must be the name of a time zone, such as Europe/Berlin;"
+            " did you mean Europe/Berlin?"
+        ),
+    ),
+    (
+        git('sync: {timezone: "../etc/passwd"}'),
+        "connectors[0].sync.timezone: must be the name of a time zone, such as Europe/Berlin",
+    ),
+    (git("sync: {jitter: 25h}"), "connectors[0].sync.jitter: must be at most 24h"),
+    (git("retry: {attempts: 0}"), "connectors[0].retry.attempts: must be at least 1"),
+    (git("retry: {attempts: 11}"), "connectors[0].retry.attempts: must be at most 10"),
+    (git("retry: {backoff: []}"), "connectors[0].retry.backoff: must not be empty"),
+    (
+        git("retry: {on: [denied]}"),
+        "connectors[0].retry.on[0]: must be timeout, connection, rate_limit or server_error",
+    ),
+    (git("validation: [{rule: spec}]"), "connectors[0].validation[0].message: is missing; add it"),
+    (
+        git("validation: [{rule: spec, mesage: x, message: y}]"),
+        "connectors[0].validation[0].mesage: unknown key; did you mean message?",
+    ),
+    (git("entity_types: []"), "connectors[0].entity_types: must not be empty"),
+    (
+        git("field_mapping: {ownerTeam: spec.owner}"),
+        "connectors[0].field_mapping: its keys are in snake_case, such as owner_team; ownerTeam is not",
+    ),
     (git("deletion_guard: {max_percent: 101}"), "connectors[0].deletion_guard.max_percent: must be at most 100"),
     (git("filters: spec"), "connectors[0].filters: must be a list"),
     (git("field_mapping: {tier: 3}"), "connectors[0].field_mapping.tier: must be text; put it in quotes"),

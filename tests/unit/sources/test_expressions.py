@@ -18,6 +18,7 @@ ENTITY = {
         {"type": "ownedBy", "targetRef": "group:default/team-pay"},
     ],
 }
+WRONG_QUOTES = "the name of a field, which needs no double quotes; a text stands in single ones, as in 'true'"
 OTHER_KEYS = "a key of other characters than letters, digits and _ is written as in a['acme.com/tier']"
 
 
@@ -93,6 +94,11 @@ def test_a_list_of_texts_and_a_text_stay_what_they_are(expression, found):
     assert found == find(expression)
 
 
+@pytest.mark.parametrize("expression", ['kind == "other-kind"', 'kind == "spec".x', 'kind == spec."x"', '["kind"]'])
+def test_a_field_in_double_quotes_may_be_compared_where_it_needs_them(expression):
+    assert find(expression) in (False, ["Component"])
+
+
 def test_a_path_that_leads_nowhere_finds_nothing():
     assert find("metadata.annotations['acme.com/none'].more[0]") is None
 
@@ -111,6 +117,8 @@ def test_a_path_that_leads_nowhere_finds_nothing():
         ("a['k']]", "character 7 of the expression is not expected there"),
         ("length()", "length() takes 1 argument, not 0"),
         ("not_null()", "not_null() takes at least 1 argument, not 0"),
+        ('kind == "Component"', f"character 9 of the expression begins {WRONG_QUOTES}"),
+        ('relations[?type != "ownedBy"]', f"character 20 of the expression begins {WRONG_QUOTES}"),
         ("sort_by(relations, type)", "argument 2 of sort_by() is written with &"),
         ("to_array(&kind)", "argument 1 of to_array() is written without &"),
         ("&kind", "& stands before an argument of a function alone, as in sort_by(a, &b)"),

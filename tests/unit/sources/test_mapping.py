@@ -58,7 +58,8 @@ def test_the_mapping_of_the_reference_adds_what_it_says():
 
 
 def test_the_input_is_never_altered():
-    change = {"entity": copy.deepcopy(ENTITY), "service": {"dependencies": [{"target": "x"}]}, "priority": 3}
+    spec = {**ENTITY["spec"], "dependencyOf": ["component:default/till"]}
+    change = {"entity": {**ENTITY, "spec": spec}, "service": {"dependencies": [{"target": "x"}]}, "priority": 3}
     before = copy.deepcopy(change)
     Mapper(REFERENCE).map(change)
     assert before == change
@@ -66,6 +67,10 @@ def test_the_input_is_never_altered():
 
 def test_what_the_mapping_is_not_about_stays():
     assert mapped({**CHANGE, "priority": 3, "id": "7"}, field_mapping={"tier": "kind"})["priority"] == 3
+
+
+def test_a_change_that_says_its_op_is_mapped():
+    assert mapped({**CHANGE, "op": "upsert"}, field_mapping={"tier": "kind"})["service"] == {"tier": "Component"}
 
 
 def test_no_mapping_gives_the_change_back():
@@ -97,6 +102,7 @@ def test_one_filter_that_is_not_true_leaves_the_entity_out(untrue):
         {"op": "delete", "entityRef": "component:default/pay"},
         {"op": "outage"},
         {"op": "unknown", "entity": ENTITY},
+        {"op": ["upsert"], "entity": ENTITY},
         {},
         {"entity": ["no entity"]},
     ],
@@ -129,6 +135,12 @@ def test_what_is_mapped_stands_before_what_the_source_said():
     change = {**CHANGE, "service": {"tier": "tier3", "email": "pay@acme.com"}}
     answer = mapped(change, field_mapping={"tier": "metadata.annotations['acme.com/tier']"})
     assert answer["service"] == {"tier": "tier1", "email": "pay@acme.com"}
+
+
+def test_what_stands_for_a_text_is_taken_as_one():
+    change = {"entity": {"kind": "Component", "metadata": {"description": {"$text": "./README.md"}}}}
+    answer = mapped(change, field_mapping={"description": "metadata.description"})
+    assert answer["service"] == {"description": {"$text": "./README.md"}}
 
 
 def test_upstream_joins_what_the_source_and_the_fields_said_by_target():
@@ -254,6 +266,11 @@ def fingerprint(**settings):
 )
 def test_another_mapping_has_another_fingerprint(other):
     assert fingerprint(**BASE) != fingerprint(**{**BASE, **other})
+
+
+def test_another_message_is_another_mapping():
+    one, other = ((Rule(expression="a", message=message),) for message in "ab")
+    assert fingerprint(rules=one) != fingerprint(rules=other)
 
 
 def test_the_fingerprint_does_not_depend_on_spelling_or_process():

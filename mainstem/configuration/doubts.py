@@ -1,0 +1,52 @@
+"""What can be used as it is written and is perhaps not meant: warnings, which stop nothing."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from mainstem.config import Config
+from mainstem.configuration.connector import ConnectorConfig
+from mainstem.configuration.faults import Faults, KeyPath, did_you_mean
+from schemas.descriptor_kinds import KINDS
+from schemas.topics import RESERVED_CONNECTORS
+
+_KINDS: Final = sorted(kind.lower() for kind in KINDS)
+_SLIP: Final = 0.8
+"""How alike a kind and one of Backstage's are (from 0 to 1) when the one is taken for a slip of the other."""
+_OF_RUNS: Final = ("retry", "sync", "entity_types", "filters", "validation", "field_mapping", "dependency_extraction")
+
+
+def about(config: Config, faults: Faults) -> Iterator[str]:
+    """Yield a sentence per doubt, with its place."""
+    for number, connector in enumerate(config.connectors):
+        place: KeyPath = ("connectors", number)
+        yield from _kinds(connector.entity_types or (), (*place, "entity_types"), faults)
+        yield from _without_runs(connector, place, faults)
+    for number, rule in enumerate(config.merge.rules):
+        yield from _kinds(rule.kinds or (), ("merge", "rules", number, "kinds"), faults)
+    yield from _authorities(config, faults)
+
+
+def _kinds(kinds: Iterable[str], place: KeyPath, faults: Faults) -> Iterator[str]:
+    """Warn of a kind that is nearly one of Backstage's. Any other may be a kind of somebody's own."""
+    for number, kind in enumerate(kinds):
+        near = difflib.get_close_matches(kind, _KINDS, n=1, cutoff=_SLIP)
+        if near and kind != near[0]:
+            yield f"{faults.place((*place, number))}: Backstage has no kind {kind}; did you mean {near[0]}?"
+
+
+def _without_runs(connector: ConnectorConfig, place: KeyPath, faults: Faults) -> Iterator[str]:
+    if connector.type == "external":
+        for key in _OF_RUNS:
+            if key in connector.model_fields_set:
+                yield f"{faults.place((*place, key))}: without effect, as others publish this connector's changes"
+
+
+def _authorities(config: Config, faults: Faults) -> Iterator[str]:
+    """Warn of rules whose one connector is not configured: a slip of the pen would empty the field everywhere."""
+    known = {*(each.connector_id for each in config.connectors), *RESERVED_CONNECTORS}
+    for number, rule in enumerate(config.merge.rules):
+        if rule.connector is not None and rule.connector not in known:
+            place = faults.place(("merge", "rules", number, "connector"))
+            remedy = did_you_mean(rule.connector, known, among="connectors")
+            yield f"{place}: no connector {rule.connector} is configured; {remedy}"
