@@ -48,25 +48,31 @@ class Copy:
 
         A copy that was left in the midst of a fetch, is of another remote, or is damaged, is thrown away first.
         """
-        self._home.mkdir(parents=True, exist_ok=True)
-        with self._locked():
-            if self._unfinished.exists() or not self._is_of_this_remote() or self.is_full():
-                self._remove()
-            if self._path.exists():
-                try:
-                    return self._fetched(stop)
-                except Exception as error:
-                    # Anything else is what dulwich makes of a damaged copy.
-                    if _is_told(error):
-                        raise
-                    self._remove()
+        try:
+            self._home.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                return self._brought_here(stop)
+        except OSError as error:
+            raise SourceUnreachableError(f"{self._home}: the local copy cannot be kept ({error.strerror})") from None
+
+    def _brought_here(self, stop: threading.Event) -> str:
+        if self._unfinished.exists() or not self._is_of_this_remote() or self.is_full():
+            self._remove()
+        if self._path.exists():
             try:
                 return self._fetched(stop)
             except Exception as error:
+                # Anything else is what dulwich makes of a damaged copy.
                 if _is_told(error):
                     raise
-                fault = type(error).__name__
-                raise UnreadableAnswerError(f"{self._remote.url}: what came cannot be read ({fault})") from error
+                self._remove()
+        try:
+            return self._fetched(stop)
+        except Exception as error:
+            if _is_told(error) or isinstance(error, OSError):
+                raise
+            fault = type(error).__name__
+            raise UnreadableAnswerError(f"{self._remote.url}: what came cannot be read ({fault})") from error
 
     def open(self) -> Repo:
         """Return the repository, to be closed. Raises UnreadableAnswerError where there is none that can be used."""

@@ -10,8 +10,8 @@ from schemas.errors import SourceUnreachableError
 CONNECT_SECONDS: Final = 20.0
 SILENCE_SECONDS: Final = 60.0
 """How long a server may say nothing."""
-FETCH_SECONDS: Final = 1_800.0
-"""How long a whole fetch may last, however busy the server is."""
+FETCH_SECONDS: Final = 280.0
+"""How long a whole fetch may last, however busy the server is: the runner waits 300 s for a page."""
 FETCH_BYTES: Final = 4_000_000_000
 
 
