@@ -1,72 +1,113 @@
-"""The Backstage descriptors in a directory, such as a checkout of a repository."""
+"""The Backstage descriptors among the files of a root, such as a checkout of a repository or the tree of a commit."""
 
-import os
+import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from sources.documents import NO_OBJECT, Document, read_documents
+from sources.files import DirectoryFiles, Files, OutsideError, Unread, is_skipped, shown
 
 MAX_BYTES: Final = 10_000_000
 
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
-_SKIPPED: Final = frozenset({".git", "node_modules"})
 _CATALOG_INFO: Final = re.compile(r"catalog-info\.(?:yaml|yml|json)")
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 def walk(root: Path) -> Iterator[Document]:
-    """Yield every descriptor below *root*, and what could not be read, each file once, in a stable order.
+    """Yield every descriptor in the directory *root*, and what could not be read: see :meth:`Walk.whole`."""
+    for each in Walk(DirectoryFiles(root)).whole():
+        yield each if isinstance(each, Document) else _fault(each.scope, each.reason)
 
-    A descriptor is a document with `apiVersion` and `kind` in a YAML or JSON file, or in a file that a Location
-    entity points at. Nothing outside *root* is read, whatever a path or a symbolic link says. Files are named
-    relative to *root*.
+
+def is_read(name: str) -> bool:
+    """Say whether a file is read for its name alone, without a Location that points at it."""
+    return name.endswith(_SUFFIXES) and not is_skipped(name)
+
+
+def content(files: Files, name: str, seen: set[str]) -> bytes | Document | None:
+    """Return the bytes of *name*, a document that says why there are none, or None where there is nothing to read.
+
+    *seen* holds the real names of what was read before, each file is read once; this one is added.
     """
-    root = root.resolve()
-    errors: list[OSError] = []
-    pending = _files(root, errors)
-    for error in errors:
-        yield _unreadable(_name(root, Path(error.filename)), "the directory cannot be read")
-    seen: set[Path] = set()
-    while pending:
-        found: set[Path] = set()
-        for path in pending:
-            for document in _read_once(root, path, seen):
-                yield document
-                for target in _targets(document.entity):
-                    yield from _follow(root, document, target, found)
-        pending = sorted(found)
-
-
-def _files(root: Path, errors: list[OSError]) -> list[Path]:
-    found: list[Path] = []
-    for directory, below, names in os.walk(root, onerror=errors.append):
-        below[:] = [name for name in below if name not in _SKIPPED]
-        found += (Path(directory, name) for name in names if name.endswith(_SUFFIXES))
-    return sorted(found)
-
-
-def _read_once(root: Path, path: Path, seen: set[Path]) -> Iterator[Document]:
-    name = _name(root, path)
     try:
-        real = path.resolve(strict=True)
-        if not real.is_relative_to(root):
-            yield _unreadable(name, "the link leads out of the directory")
-            return
-        if real in seen or not real.is_file() or _is_skipped(root, real):
-            return
+        real = files.real(name)
+        if real is None or real in seen or is_skipped(real):
+            return None
         seen.add(real)
-        with real.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = files.read(real, MAX_BYTES + 1)
+    except OutsideError:
+        return _fault(shown(name), "the link leads out of the directory")
     except (OSError, RuntimeError):
-        yield _unreadable(name, "the file cannot be read")
-        return
+        return _fault(shown(name), "the file cannot be read")
     if len(data) > MAX_BYTES:
-        yield _unreadable(name, f"the file has more than {MAX_BYTES:,} bytes")
-        return
-    is_strict = _CATALOG_INFO.fullmatch(path.name) is not None
-    yield from (document for document in read_documents(name, data) if is_strict or _is_descriptor(document, data))
+        return _fault(shown(name), f"the file has more than {MAX_BYTES:,} bytes")
+    return data
+
+
+class Walk:
+    """One walk over the descriptors of *files*; each file is read once."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._seen: set[str] = set()
+        self.is_plain = True
+        """After the walk: whether each file was read for its own name alone. False where a link or a Location may bring
+        in what bears another name: then a file that changed does not tell which others must be read."""
+
+    def whole(self) -> Iterator[Document | Unread]:
+        """Yield every descriptor, and what could not be read, in a stable order.
+
+        A descriptor is a document with `apiVersion` and `kind` in a YAML or JSON file, or in a file that a Location
+        entity points at. Nothing outside the root is read, whatever a name or a symbolic link says.
+        """
+        pending: list[str] = []
+        for each in self._files.listing():
+            if isinstance(each, Unread):
+                yield each
+            elif is_read(each):
+                pending.append(each)
+        while pending:
+            found: set[str] = set()
+            yield from self._read(pending, found)
+            pending = sorted(found)
+
+    def some(self, names: Iterable[str]) -> Iterator[Document]:
+        """Yield what is in the files *names* alone; of Locations only what is wrong with them."""
+        yield from self._read(names, set())
+
+    def _read(self, names: Iterable[str], found: set[str]) -> Iterator[Document]:
+        for name in names:
+            if self._files.is_link(name):
+                self.is_plain = False
+            data = content(self._files, name, self._seen)
+            if isinstance(data, bytes):
+                for document in _descriptors(shown(name), data):
+                    yield document
+                    yield from self._follow(name, document, found)
+            elif data is not None:
+                yield data
+
+    def _follow(self, name: str, location: Document, found: set[str]) -> Iterator[Document]:
+        """Add the files that a Location points at to *found*; yield what is wrong with it."""
+        for target in _targets(location.entity):
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+            if "\0" in target or target.startswith("/") or path == ".." or path.startswith("../"):
+                yield _misled(location, "a target of this Location lies outside the directory")
+                continue
+            if not path.endswith(_SUFFIXES):
+                self.is_plain = False
+            files = self._files.matching(path)
+            found.update(files)
+            if not files and not _may_be_absent(location, target):
+                yield _misled(location, "a target of this Location is not there")
+
+
+def _descriptors(name: str, data: bytes) -> list[Document]:
+    is_strict = _CATALOG_INFO.fullmatch(posixpath.basename(name)) is not None
+    return [document for document in read_documents(name, data) if is_strict or _is_descriptor(document, data)]
 
 
 def _is_descriptor(document: Document, data: bytes) -> bool:
@@ -87,42 +128,12 @@ def _targets(entity: dict[str, Any] | None) -> list[str]:
     return [target for target in stated if isinstance(target, str) and target and not _URL.match(target)]
 
 
-def _follow(root: Path, location: Document, target: str, found: set[Path]) -> Iterator[Document]:
-    """Add the files that *target* means to *found*; yield what is wrong with it."""
-    path = Path(os.path.normpath(root / Path(location.file).parent / target))
-    if "\0" in target or Path(target).is_absolute() or not path.is_relative_to(root):
-        yield _misled(location, "a target of this Location lies outside the directory")
-        return
-    try:
-        files = [file for file in _glob(root, path) if file.is_file()]
-    except (OSError, ValueError, RuntimeError):
-        files = []
-    found.update(files)
-    if not files and not _may_be_absent(location, target):
-        yield _misled(location, "a target of this Location is not there")
-
-
-def _glob(root: Path, path: Path) -> Iterator[Path]:
-    if "*" in path.name or "*" in str(path.relative_to(root)):
-        return root.glob(str(path.relative_to(root)))
-    return iter([path])
-
-
 def _may_be_absent(location: Document, target: str) -> bool:
     is_optional = location.entity is not None and location.entity["spec"].get("presence") == "optional"
     return is_optional or "${{" in target
 
 
-def _is_skipped(root: Path, path: Path) -> bool:
-    return not _SKIPPED.isdisjoint(path.relative_to(root).parts)
-
-
-def _name(root: Path, path: Path) -> str:
-    relative = path.relative_to(root) if path.is_relative_to(root) else path.name
-    return os.fsencode(relative).decode("utf-8", "replace").replace(os.sep, "/")
-
-
-def _unreadable(name: str, error: str) -> Document:
+def _fault(name: str, error: str) -> Document:
     return Document(file=name, line=1, error=error)
 
 

@@ -30,40 +30,54 @@ class Document:
     """A sentence, with the line of the fault where it is known, without text of the file."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One document of a file as it stands there: any value but null, or the reason why it could not be read."""
+
+    line: int
+    value: Any = None
+    error: str | None = None
+
+
 def read_documents(name: str, data: bytes) -> list[Document]:
     """Return the documents of a file in order, empty ones left out. Takes any bytes and never raises.
 
     A document that cannot be read does not spoil the others. YAML is 1.2, as Backstage reads it.
     """
+    return [_document(name, each) for each in read_values(name, data)]
+
+
+def read_values(name: str, data: bytes) -> list[Value]:
+    """Return the same documents as :func:`read_documents`, lists and single values among them."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = 1 + data.count(b"\n", 0, error.start)
-        return [Document(file=name, line=1, error=f"the file is not UTF-8 (line {line})")]
+        return [Value(line=1, error=f"the file is not UTF-8 (line {line})")]
     if name.endswith(".json") or text.startswith("{"):
         try:
-            return [_document(name, _first_content(text, 0), _read_json(text))]
+            return [Value(line=_first_content(text, 0), value=_read_json(text))]
         except (ValueError, RecursionError):
             pass
-    return [document for line, part in _split(text) for document in _read_part(name, line, part)]
+    return [value for line, part in _split(text) for value in _read_part(line, part)]
 
 
-def _read_part(name: str, start: int, text: str) -> Iterator[Document]:
+def _read_part(start: int, text: str) -> Iterator[Value]:
     line = _first_content(text, start)
     try:
         value = read_yaml(text)
     except YamlError as error:
         where = "" if error.line is None else f" (line {start + error.line + 1})"
-        yield Document(file=name, line=line, error=f"it cannot be read: {error.reason}{where}")
+        yield Value(line=line, error=f"it cannot be read: {error.reason}{where}")
     else:
         if value is not None:
-            yield _document(name, line, value)
+            yield Value(line=line, value=value)
 
 
-def _document(name: str, line: int, value: Any) -> Document:
-    if isinstance(value, dict):
-        return Document(file=name, line=line, entity=value)
-    return Document(file=name, line=line, error=NO_OBJECT)
+def _document(name: str, found: Value) -> Document:
+    if found.error is None and isinstance(found.value, dict):
+        return Document(file=name, line=found.line, entity=found.value)
+    return Document(file=name, line=found.line, error=found.error or NO_OBJECT)
 
 
 def _split(text: str) -> Iterator[tuple[int, str]]:
