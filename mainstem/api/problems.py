@@ -7,6 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from schemas.errors import UnknownNameError
+
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
     """An answer that is no success: *status*, a *title* that is always the same for its kind, and a *detail*."""
@@ -35,7 +37,15 @@ async def on_problem(_: Request, error: Exception) -> JSONResponse:
 
 async def on_http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return answer(Problem(error.status_code, str(error.detail), str(error.detail)))
+    problem = Problem(error.status_code, str(error.detail), str(error.detail))
+    return answer(problem, dict(error.headers) if error.headers else None)
+
+
+async def on_declined(_: Request, error: Exception) -> JSONResponse:
+    """What cannot be done as things stand."""
+    if isinstance(error, UnknownNameError):
+        return answer(Problem(404, "Not found", str(error)))
+    return answer(Problem(409, "Conflict", str(error)))
 
 
 async def on_bad_parameter(_: Request, error: Exception) -> JSONResponse:
