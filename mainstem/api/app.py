@@ -67,9 +67,10 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(DataError, _on_unstorable)
     for unreachable in (psycopg.Error, PoolTimeout):
         app.add_exception_handler(unreachable, _on_database_away)
+    # Innermost: what it raises must reach the route as it is.
+    app.add_middleware(BodyCap)
     app.middleware("http")(_check_token)
     app.middleware("http")(measure)
-    app.add_middleware(BodyCap)
     for each in (operations, entities, connectors, incremental, central_config):
         app.include_router(each.router)
     describe(app, has_token=settings.token is not None)

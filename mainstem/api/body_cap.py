@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from starlette.exceptions import HTTPException
+from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BYTES: Final = 1_048_576

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details."""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request
@@ -37,7 +38,7 @@ async def on_problem(_: Request, error: Exception) -> JSONResponse:
 
 async def on_http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    problem = Problem(error.status_code, str(error.detail), str(error.detail))
+    problem = Problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail))
     return answer(problem, dict(error.headers) if error.headers else None)
 
 

@@ -18,6 +18,7 @@ CONNECTORS = (
     Configured(id="team", type="external", runs_here=False),
     Configured(id="off", type="git", enabled=False),
 )
+JSON = {"content-type": "application/json"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -230,8 +231,10 @@ def test_a_wrong_body_is_refused(api, rows, body):
 
 
 def test_a_body_that_is_too_large_is_refused(api):
-    codes = [api.post("/v1/connectors/git/sync", content=b" " * size).status_code for size in (1_048_576, 1_048_577)]
-    assert codes == [202, 413]
+    bodies = (b"{%s}" % (b" " * 1_048_574), b"{%s}" % (b" " * 1_048_575), iter([b" " * 1_048_576, b"{}"]))
+    answers = [api.post("/v1/connectors/git/sync", content=each, headers=JSON) for each in bodies]
+    assert [each.status_code for each in answers] == [202, 413, 413]
+    assert answers[1].headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("verb", ["sync", "pause", "resume", "reset"])
