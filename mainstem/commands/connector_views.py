@@ -17,11 +17,14 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 def table(statuses: Iterable[dict[str, Any]], console: Console) -> None:
     """Print one line for each connector."""
-    shown = Table("connector", "type", "state", "entities", "last success", "next run", "held", box=box.SIMPLE)
+    shown = Table(box=box.SIMPLE)
+    shown.add_column("connector", overflow="fold")
+    for name in ("state", "entities", "last success", "next run", "held"):
+        shown.add_column(name, no_wrap=True)
     for each in statuses:
         numbers = str(each["entities"]), str(each["held_deletions"])
         times = told(each["last_success_at"]), told(each["next_run_at"])
-        shown.add_row(*map(cell, (each["connector_id"], each["type"], _state(each), numbers[0], *times, numbers[1])))
+        shown.add_row(*map(cell, (each["connector_id"], _state(each), numbers[0], *times, numbers[1])))
     console.print(shown if shown.row_count else "no connectors are configured")
 
 
@@ -78,4 +81,4 @@ def told(moment: datetime | str | None) -> str:
 
 
 def _state(status: dict[str, Any]) -> str:
-    return str(status["state"]) if status["enabled"] else f"{status['state']} (disabled)"
+    return str(status["state"]) if status["enabled"] else "disabled"

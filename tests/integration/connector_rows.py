@@ -1,10 +1,34 @@
 """Rows as a runner leaves them, in real tables."""
 
+import uuid
+from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
+from psycopg import conninfo
+
+from schemas.database import migrate
 
 CLUSTER = "cluster-of-now"
+TABLES = "ingestion_state, connector_runs, leases, ingestion_entity_refs, held_deletions, entity_records"
+
+
+@contextmanager
+def migrated(postgres):
+    """Yield the DSN of a database with all tables, for the tests of one module: migrating takes a second."""
+    name = f"steering_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    dsn = conninfo.make_conninfo(postgres, dbname=name)
+    migrate(dsn)
+    yield dsn
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def emptied(dsn):
+    with psycopg.connect(dsn) as connection:
+        connection.execute(f"TRUNCATE {TABLES}")
 
 
 class Rows:

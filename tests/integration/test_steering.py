@@ -4,12 +4,10 @@ import re
 import uuid
 from datetime import UTC, datetime
 
-import psycopg
 import pytest
 
-from schemas.database import migrate
 from sources.steering import Configured
-from tests.integration.connector_rows import Rows
+from tests.integration.connector_rows import Rows, emptied, migrated
 from tests.integration.test_api import serving
 
 CONNECTORS = (
@@ -24,24 +22,14 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 @pytest.fixture(scope="module")
 def shared(postgres):
-    name = f"steering_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-    dsn = psycopg.conninfo.make_conninfo(postgres, dbname=name)
-    migrate(dsn)
-    with serving(dsn=dsn, connectors=CONNECTORS) as client:
+    with migrated(postgres) as dsn, serving(dsn=dsn, connectors=CONNECTORS) as client:
         yield client, dsn
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
 def api(shared):
     client, dsn = shared
-    with psycopg.connect(dsn) as connection:
-        connection.execute(
-            "TRUNCATE ingestion_state, connector_runs, leases, ingestion_entity_refs, held_deletions, entity_records"
-        )
+    emptied(dsn)
     return client
 
 
