@@ -32,6 +32,7 @@ bench: sync
 generated: sync
 	$(RUN)python -m deploy.grafana.overview
 	$(RUN)python -m docs.metrics
+	$(RUN)python -m docs.api
 
 faults: sync
 	$(RUN)python -m tests.faults $(ARGS)

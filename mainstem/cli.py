@@ -9,6 +9,7 @@ import typer
 from mainstem import log
 from mainstem.commands import (
     connector_changes,
+    connectors,
     database,
     dead_letters,
     demo,
@@ -39,6 +40,8 @@ app.command("publish")(publish.publish)
 app.command("verify")(verify.verify)
 app.add_typer(roles.processor, name="processor")
 app.add_typer(roles.connectors, name="connectors")
+for name, command in connectors.COMMANDS.items():
+    roles.connectors.command(name)(command)
 roles.connectors.command("diff")(connector_changes.diff)
 roles.connectors.command("forget")(connector_changes.forget)
 app.add_typer(roles.sinks, name="sinks")

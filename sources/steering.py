@@ -113,8 +113,8 @@ async def status(connection: AsyncConnection, connector: Configured) -> Standing
 
 
 async def request_sync(connection: AsyncConnection, connector: Configured, *, full: bool = True) -> int:
-    """Ask for a run now, *full*: of what has not changed as well. Return the number of the newest run there was: the
-    one that answers has a higher one. Of a paused connector the request waits until it is resumed.
+    """Ask for a run now, *full*: of what has not changed as well. Return a number: that of the run which answers is
+    higher. Of a paused connector the request waits until it is resumed.
 
     Raises ConflictError while a run is under way, and where none ever starts.
     """
@@ -124,8 +124,8 @@ async def request_sync(connection: AsyncConnection, connector: Configured, *, fu
     found = await _row(connection, "request_sync", connector=connector.id, full=full)
     if found is None:
         raise ConflictError(f"a run of connector {connector.id} is under way; it can be asked for when that has ended")
-    newest: int = found[0]
-    return newest
+    below: int = found[0]
+    return below
 
 
 async def pause(connection: AsyncConnection, connector: Configured) -> None:
@@ -149,8 +149,8 @@ async def reset(connection: AsyncConnection, connector: Configured) -> None:
     _require_runs_here(connector)
     async with connection.transaction():
         await connection.execute("SELECT set_config('statement_timeout', %s, true)", (str(RESET_MS),))
-        # This row first: whoever writes for a run holds it while it touches the others.
-        for name in ("reset_state", "reset_runs", "reset_ledger"):
+        # The lease first, as whoever writes for a run does: two that lock rows in different orders wait for each other.
+        for name in ("hold_still", "reset_state", "reset_runs", "reset_ledger"):
             await connection.execute(_QUERIES[name], {"connector": connector.id})
 
 

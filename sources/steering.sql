@@ -48,11 +48,15 @@ ON CONFLICT (connector) DO UPDATE SET
 WHERE state.run IS NULL OR NOT EXISTS (
   SELECT FROM leases WHERE name = 'connector:' || state.connector AND expires_at > clock_timestamp()
 )
-RETURNING coalesce((SELECT max(run) FROM connector_runs WHERE connector = state.connector), 0);
+-- A run that was interrupted may be the one that goes on.
+RETURNING coalesce(state.run - 1, (SELECT max(run) FROM connector_runs WHERE connector = state.connector), 0);
 
 -- name: set_paused
 INSERT INTO ingestion_state (connector, paused) VALUES (%(connector)s, %(paused)s)
 ON CONFLICT (connector) DO UPDATE SET paused = excluded.paused;
+
+-- name: hold_still
+SELECT FROM leases WHERE name = 'connector:' || %(connector)s FOR UPDATE;
 
 -- name: reset_state
 INSERT INTO ingestion_state AS state (connector, next_run_at) VALUES (%(connector)s, clock_timestamp())

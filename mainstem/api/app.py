@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
 from psycopg import DataError
@@ -17,11 +17,16 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
-from mainstem.api import entities, operations
+from mainstem.api import central_config, connectors, entities, incremental, operations
+from mainstem.api.body_cap import BodyCap
 from mainstem.api.census import count_for_ever
+from mainstem.api.description import describe
 from mainstem.api.measures import begin, measure
-from mainstem.api.problems import Problem, answer, on_bad_parameter, on_http_error, on_problem
+from mainstem.api.parameters import only_known
+from mainstem.api.problems import Problem, answer, on_bad_parameter, on_declined, on_http_error, on_problem
+from schemas.errors import Declined
 from schemas.metrics import ApiMetrics, RoleMetrics
+from sources.steering import Configured
 
 POOL_SECONDS: Final = 5.0
 STATEMENT_MS: Final = 10_000
@@ -36,6 +41,7 @@ class Settings:
     pool_min: int = 1
     pool_max: int = 10
     token: SecretStr | None = None
+    connectors: tuple[Configured, ...] = ()
     run_dir: Path | None = None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     """What `/metrics` tells, and where the API's own metrics are declared."""
@@ -44,7 +50,12 @@ class Settings:
 def make_app(settings: Settings) -> FastAPI:
     """Return the API as an ASGI application. Its pool opens and closes with the application's lifespan."""
     app = FastAPI(
-        title="Mainstem", version="1", lifespan=_lifespan, docs_url="/v1/docs", openapi_url="/v1/openapi.json"
+        title="Mainstem",
+        version="1",
+        lifespan=_lifespan,
+        docs_url="/v1/docs",
+        openapi_url="/v1/openapi.json",
+        dependencies=[Depends(only_known)],
     )
     app.state.settings = settings
     app.state.ready = RoleMetrics(settings.registry).ready
@@ -52,13 +63,17 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
+    app.add_exception_handler(Declined, on_declined)
     app.add_exception_handler(DataError, _on_unstorable)
     for unreachable in (psycopg.Error, PoolTimeout):
         app.add_exception_handler(unreachable, _on_database_away)
+    # Innermost: what it raises must reach the route as it is.
+    app.add_middleware(BodyCap)
     app.middleware("http")(_check_token)
     app.middleware("http")(measure)
-    app.include_router(operations.router)
-    app.include_router(entities.router)
+    for each in (operations, entities, connectors, incremental, central_config):
+        app.include_router(each.router)
+    describe(app, has_token=settings.token is not None)
     begin(app)
     return app
 

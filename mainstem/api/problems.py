@@ -1,11 +1,14 @@
 """Errors as RFC 9457 problem details."""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+
+from schemas.errors import UnknownNameError
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
@@ -35,7 +38,15 @@ async def on_problem(_: Request, error: Exception) -> JSONResponse:
 
 async def on_http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return answer(Problem(error.status_code, str(error.detail), str(error.detail)))
+    problem = Problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail))
+    return answer(problem, dict(error.headers) if error.headers else None)
+
+
+async def on_declined(_: Request, error: Exception) -> JSONResponse:
+    """What cannot be done as things stand."""
+    if isinstance(error, UnknownNameError):
+        return answer(Problem(404, "Not found", str(error)))
+    return answer(Problem(409, "Conflict", str(error)))
 
 
 async def on_bad_parameter(_: Request, error: Exception) -> JSONResponse:

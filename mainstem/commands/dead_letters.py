@@ -1,11 +1,8 @@
 """`mainstem dead-letters list|show|replay|discard`."""
 
-import getpass
-import os
-import socket
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -27,6 +24,7 @@ from mainstem.commands.progress import RecordsBar
 from mainstem.dead_letters.desk import Desk, Found, Outcome
 from mainstem.dead_letters.letters import DeadLetter, Filter, LetterId
 from mainstem.installation import DEFAULT_DATA_DIR
+from mainstem.person import who
 from mainstem.terminal import visible
 from schemas.errors import ConfigError
 
@@ -122,7 +120,7 @@ def replay(
     )
     with Desk(installation) as desk:
         chosen = _chosen(desk, ids, wanted, "replay", decided=every, yes=yes)
-        outcomes = desk.replay(chosen, by=_who(), force=force)
+        outcomes = desk.replay(chosen, by=who(), force=force)
         if _told(outcomes, "replayed", is_json=as_json_):
             raise typer.Exit(1)
 
@@ -153,7 +151,7 @@ def discard(
     )
     with Desk(installation) as desk:
         chosen = _chosen(desk, ids, wanted, "discard", decided=False, yes=yes)
-        _told(desk.discard(chosen, by=_who()), "discarded", is_json=as_json_)
+        _told(desk.discard(chosen, by=who()), "discarded", is_json=as_json_)
 
 
 def _scanned(desk: Desk, wanted: Filter, *, decided: bool, console: Console | None = None) -> Iterator[Found]:
@@ -193,11 +191,3 @@ def _told(outcomes: Iterable[Outcome], verdict: str, *, is_json: bool) -> int:
         else:
             typer.echo(outcome_row(outcome, verdict, is_json=is_json))
     return refused
-
-
-def _who() -> str:
-    try:
-        user: Any = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        user = os.getuid()
-    return f"{user}@{socket.gethostname()}"

@@ -6,6 +6,7 @@ import uvicorn
 from prometheus_client import REGISTRY
 
 from mainstem.api.app import Settings, make_app
+from mainstem.configured import configured
 from mainstem.installation import Installation
 from mainstem.roles.role import RoleOptions, announce, listen
 
@@ -20,6 +21,7 @@ def run(installation: Installation, options: RoleOptions) -> None:
         pool_min=installation.config.postgres.pool.min_size,
         pool_max=installation.config.postgres.pool.max_size,
         token=config.token,
+        connectors=configured(installation.config),
         run_dir=installation.data_dir / "run",
         registry=REGISTRY,
     )

@@ -30,8 +30,11 @@ def test_every_partition_of_the_topic_hears_of_it(kafka, op):
 def control(message):
     assert message.key() == b"git"
     assert message.timestamp()[0] == TIMESTAMP_CREATE_TIME
-    origin = Origin(connector="git", tenant="default", is_complete=True, timestamp=message.timestamp()[1], id="t/0/0")
-    return read_change(decode_change(message.value()), origin)
+    return read_change(decode_change(message.value()), origin_of(message))
+
+
+def origin_of(message):
+    return Origin(connector="git", tenant="default", is_complete=True, timestamp=message.timestamp()[1], id="t/0/0")
 
 
 def test_a_topic_that_does_not_exist_is_named_and_not_made(kafka):

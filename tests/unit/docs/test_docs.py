@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from docs.metrics import FILE, reference
+from docs import api, metrics
 from mainstem.config import DEFAULT_SINKS, Config
 from mainstem.installation import Installation
 from schemas.changes import Change, Control, Origin, read_change
@@ -170,7 +170,11 @@ def test_the_table_of_the_configuration_has_every_key_with_its_default():
 
 
 def test_the_reference_of_the_metrics_is_made_from_their_declarations():
-    assert reference() == FILE.read_text(), "stale: `make generated`"
+    assert metrics.reference() == metrics.FILE.read_text(), "stale: `make generated`"
+
+
+def test_the_reference_of_the_api_is_made_from_its_openapi_document():
+    assert api.reference() == api.FILE.read_text(), "stale: `make generated`"
 
 
 def defaults() -> dict[str, str]:

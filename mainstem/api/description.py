@@ -1,0 +1,75 @@
+"""What the OpenAPI document says beyond what FastAPI derives: every answer that can occur, with its media type."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+PROBLEM_TYPE: Final = "application/problem+json"
+
+_PROBLEM: Final = {
+    "type": "object",
+    "title": "Problem",
+    "description": "RFC 9457 problem details; some kinds of problems have further members.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+}
+_MEANINGS: Final = {
+    400: "A parameter is unknown, or its value cannot be used.",
+    401: "The token is missing or wrong.",
+    404: "Nothing is called that.",
+    409: "It cannot be done as things stand.",
+    413: "The body is too large.",
+    422: "The body is not what is asked for.",
+    503: "The database does not answer.",
+}
+_ANYWHERE: Final = (400, 401, 503)
+_DERIVED: Final = ("HTTPValidationError", "ValidationError")
+_ETAG: Final = {"ETag": {"description": "Changes with the answer.", "schema": {"type": "string"}}}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that can end so; what any route can end with need not be named."""
+    return {status: _problem(status) for status in statuses}
+
+
+def answers(status: int, model: Any, meaning: str) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that answers a *model*."""
+    return {status: {"model": model, "description": meaning}}
+
+
+def resource(model: Any, meaning: str) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that answers one resource with an ETag."""
+    unchanged = {"description": "It is as the ETag says.", "headers": _ETAG}
+    return {200: {"model": model, "description": meaning, "headers": _ETAG}, 304: unchanged}
+
+
+def describe(app: FastAPI, *, has_token: bool) -> None:
+    """Complete the OpenAPI document of *app*. Call when all routes are there."""
+    document = app.openapi()
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for name in _DERIVED:
+        schemas.pop(name, None)
+    schemas["Problem"] = _PROBLEM
+    if has_token:
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            responses = operation["responses"]
+            # FastAPI takes it that a parameter that cannot be read is 422 as well.
+            if _DERIVED[0] in str(responses.get("422")):
+                del responses["422"]
+            for status in _ANYWHERE if has_token else (400, 503):
+                responses[str(status)] = _problem(status)
+            operation["responses"] = dict(sorted(responses.items()))
+
+
+def _problem(status: int) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": _MEANINGS[status], "content": {PROBLEM_TYPE: {"schema": schema}}}

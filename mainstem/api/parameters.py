@@ -1,0 +1,90 @@
+"""What is read from a request the same way everywhere: parameters nobody knows, cursors of lists, ETags."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import Header, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from mainstem.api.fields import narrowed
+from mainstem.api.problems import Problem
+from schemas.canonical import canonical_json
+
+T = TypeVar("T")
+
+Limit = Annotated[int, Query(ge=1, le=500, description="At most so many items.")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
+Fields = Annotated[str | None, Query(description="Only these parts of the answer: `a,b.c`.")]
+IfNoneMatch = Annotated[str | None, Header(description="The ETag of what is there already.")]
+
+_BIGGEST: Final = 2**63 - 1
+
+
+async def only_known(request: Request) -> None:
+    """Refuse a query parameter that the route does not have: a filter that is not heeded would widen the answer."""
+    given = request.query_params.keys()
+    if not given:
+        return
+    path, method = request.scope["route"].path_format, request.method.lower()
+    operation = request.app.openapi()["paths"].get(path, {}).get(method, {})
+    known = sorted(each["name"] for each in operation.get("parameters", ()) if each["in"] == "query")
+    if unknown := sorted(given - set(known)):
+        one_of = f"known are {', '.join(known)}" if known else "there are none here"
+        raise Problem(400, "Bad request", f"unknown query parameter {unknown[0]!r}; {one_of}", unknown=unknown)
+
+
+def cursor_of(key: str) -> str:
+    """Return the cursor of a page that ends with *key*."""
+    return base64.urlsafe_b64encode(key.encode()).decode()
+
+
+def key_of(cursor: str | None) -> str | None:
+    """Return the key that :func:`cursor_of` was given. Raises Problem 400."""
+    if cursor is None:
+        return None
+    try:
+        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError):
+        raise _foreign_cursor() from None
+
+
+def number_of(cursor: str | None) -> int | None:
+    """Return the number that :func:`cursor_of` was given. Raises Problem 400."""
+    key = key_of(cursor)
+    if key is None:
+        return None
+    if not (key.isascii() and key.isdigit() and int(key[:20]) <= _BIGGEST):
+        raise _foreign_cursor()
+    return int(key)
+
+
+def page_of(items: Sequence[T], key: Callable[[T], str], limit: int, cursor: str | None) -> tuple[list[T], str | None]:
+    """Return one page of *items*, which are sorted by *key*, and the cursor of the next one."""
+    after = key_of(cursor)
+    rest = [each for each in items if after is None or key(each) > after]
+    return rest[:limit], cursor_of(key(rest[limit - 1])) if len(rest) > limit else None
+
+
+def single(body: Mapping[str, Any], fields: str | None, if_none_match: str | None) -> Response:
+    """Answer one resource with a strong ETag over all of it, or 304 to whoever has it already."""
+    etag = f'"{hashlib.blake2b(canonical_json(dict(body)), digest_size=16).hexdigest()}"'
+    if is_known(etag, if_none_match):
+        return not_modified(etag)
+    return JSONResponse(narrowed(dict(body), fields), headers={"ETag": etag})
+
+
+def is_known(etag: str, if_none_match: str | None) -> bool:
+    """Whether *if_none_match*, a header as it came, names *etag*."""
+    given = {each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")}
+    return etag in given or "*" in given
+
+
+def not_modified(etag: str) -> Response:
+    return Response(status_code=304, headers={"ETag": etag})
+
+
+def _foreign_cursor() -> Problem:
+    return Problem(400, "Bad request", "cursor is none that a list gave")

@@ -1,0 +1,84 @@
+"""How connectors, their runs and their held deletions are shown to people."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from mainstem.terminal import cell, visible
+from sources.steering import Hold
+
+REFS_SHOWN: Final = 20
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def table(statuses: Iterable[dict[str, Any]], console: Console) -> None:
+    """Print one line for each connector."""
+    shown = Table(box=box.SIMPLE)
+    shown.add_column("connector", overflow="fold")
+    for name in ("state", "entities", "last success", "next run", "held"):
+        shown.add_column(name, no_wrap=True)
+    for each in statuses:
+        numbers = str(each["entities"]), str(each["held_deletions"])
+        times = told(each["last_success_at"]), told(each["next_run_at"])
+        shown.add_row(*map(cell, (each["connector_id"], _state(each), numbers[0], *times, numbers[1])))
+    console.print(shown if shown.row_count else "no connectors are configured")
+
+
+def detail(status: dict[str, Any], console: Console) -> None:
+    """Print all that is known of one connector."""
+    shown = Table.grid(padding=(0, 2))
+    error, progress = status["last_error"], status["progress"]
+    rows = {
+        "connector": status["connector_id"],
+        "type": status["type"],
+        "state": _state(status),
+        "entities": str(status["entities"]),
+        "last success": told(status["last_success_at"]),
+        "next run": told(status["next_run_at"]),
+        "failures in a row": str(status["consecutive_failures"]),
+        "last error": f"{error['class']}, {told(error['at'])}: {error['message'] or ''}" if error else "none",
+        "held deletions": str(status["held_deletions"]),
+    }
+    if progress:
+        rows["progress"] = f"{progress['entities']} entities in {progress['pages']} pages"
+    for name, value in rows.items():
+        shown.add_row(cell(name), cell(value))
+    console.print(shown)
+
+
+def run_row(connector: str, run: dict[str, Any]) -> str:
+    """Return what one run came to, as a line."""
+    counts = ", ".join(f"{run[name]} {name}" for name in ("entities", "published", "deleted", "held", "refused"))
+    error = run["error"]
+    reason = f"; {error['class']}: {visible(error['message'] or '')}" if error else ""
+    return f"{connector}: run {run['run']} is {run['outcome']}: {counts}{reason}"
+
+
+def preview(hold: Hold) -> str:
+    """Return what would be deleted, as lines."""
+    refs = [f"  {visible(ref)}" for ref in hold.refs[:REFS_SHOWN]]
+    more = [f"  and {len(hold.refs) - REFS_SHOWN} more"] if len(hold.refs) > REFS_SHOWN else []
+    head = (
+        f"{len(hold.refs)} of {hold.entities} entities ({hold.percent} %), held {told(hold.created_at)},"
+        f" to be decided {told(hold.expires_at)}:"
+    )
+    return "\n".join([head, *refs, *more])
+
+
+def told(moment: datetime | str | None) -> str:
+    """Return a moment as people say it: `5 min ago`, `in 2 h`."""
+    if moment is None:
+        return "never"
+    at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    seconds = (datetime.now(UTC) - at).total_seconds()
+    size, unit = next(((size, unit) for size, unit in _UNITS if abs(seconds) >= size), _UNITS[-1])
+    amount = f"{int(abs(seconds) // size)} {unit}"
+    return f"in {amount}" if seconds < 0 else f"{amount} ago"
+
+
+def _state(status: dict[str, Any]) -> str:
+    return str(status["state"]) if status["enabled"] else "disabled"

@@ -1,0 +1,44 @@
+"""The API keeps what its OpenAPI document says, whatever is sent to it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from schemas.database import migrate
+from tests.integration.connector_rows import Rows
+from tests.integration.test_api import put, serving
+from tests.integration.test_steering import CONNECTORS
+
+# `positive_data_acceptance` has it that what a schema allows is accepted: a cursor of one's own invention is not.
+# `unsupported_method`: the paths of operations are not in the document, and a token is not needed here.
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
+    "response_schema_conformance,negative_data_rejection,unsupported_method"
+)
+PHASES = "examples,coverage,fuzzing,stateful"
+
+
+def test_no_request_is_answered_by_what_is_not_documented(database, tmp_path):
+    migrate(database)
+    put(database, "component:default/pay")
+    for connector in CONNECTORS:
+        rows = Rows(database, connector.id)
+        rows.hold("a", "b")
+        rows.run()
+        rows.run("failed", error_class="SourceError", error_message="gone")
+        rows.state(last_error_class="SourceError", consecutive_failures=1, since='{"commit": "4f2a"}')
+
+    with serving(dsn=database, connectors=CONNECTORS) as client:
+        found = subprocess.run(
+            [
+                *(Path(sys.executable).with_name("schemathesis"), "run", f"{client.base_url}/v1/openapi.json"),
+                *("--checks", CHECKS, "--phases", PHASES, "--max-examples", "15", "--max-time", "40", "--seed", "1"),
+                *("--workers", "2", "--no-color", "--generation-database", "none", "--continue-on-failure"),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert found.returncode == 0, found.stdout[-8000:] + found.stderr[-2000:]
