@@ -53,7 +53,9 @@ app.add_typer(configuration_check, name="config")
 
 
 def main() -> None:
-    """Run the command line. A failure is one sentence on standard error and exit code 1, never a stack trace."""
+    """Run the command line. A failure is one sentence on standard error and exit code, never a stack trace: 1, or
+    78 where the configuration or the command line has to be changed first.
+    """
     log.configure()
     try:
         app()

@@ -23,6 +23,7 @@ MetricsPortOption = Annotated[
     int, typer.Option("--metrics-port", help="Port of /livez, /readyz and /metrics; 0 takes any free one.")
 ]
 MetricsHostOption = Annotated[str, typer.Option("--metrics-host", help="Address that /metrics listens on.")]
+BaseDirOption = Annotated[Path | None, typer.Option("--base-dir", hidden=True)]
 RunFileOption = Annotated[Path | None, typer.Option("--run-file", hidden=True)]
 
 
@@ -31,9 +32,9 @@ def group(help_text: str) -> typer.Typer:
     return typer.Typer(help=help_text, no_args_is_help=True, context_settings=CONTEXT, rich_markup_mode=None)
 
 
-def opened(config: Path | None, data_dir: Path = DEFAULT_DATA_DIR) -> Installation:
+def opened(config: Path | None, data_dir: Path = DEFAULT_DATA_DIR, *, base_dir: Path | None = None) -> Installation:
     """Return the installation, after telling its warnings to whoever watches. From now on its schema ids hold."""
-    installation = Installation.open(config, data_dir)
+    installation = Installation.open(config, data_dir, base_dir=base_dir)
     writers.use(installation.schema_registry)
     for warning in installation.config.warnings:
         log.warn(warning)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.errors import ConfigError
 from tests.acceptance.running import Up, eventually, run
 
 PLUGIN = Path(__file__).parents[1] / "plugin"
@@ -72,7 +73,7 @@ def test_without_the_package_its_sink_is_named_as_missing(home, tmp_path):
     alone = run("config", "check", cwd=tmp_path)
     together = run("config", "check", cwd=tmp_path, environment=beside(home))
 
-    assert (alone.returncode, together.returncode, together.stderr) == (1, 0, "")
+    assert (alone.returncode, together.returncode, together.stderr) == (ConfigError.exit_code, 0, "")
     assert "theirs" in alone.stderr
 
 
