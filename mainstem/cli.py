@@ -4,8 +4,6 @@ import os
 import sys
 from typing import Final
 
-import typer
-
 from mainstem import log
 from mainstem.commands import (
     connector_changes,
@@ -21,10 +19,11 @@ from mainstem.commands import (
     up,
     verify,
 )
+from mainstem.commands.layout import Commands
 from mainstem.commands.options import CONTEXT, configuration_check
 from schemas.errors import MainstemError
 
-app: Final = typer.Typer(
+app: Final = Commands(
     name="mainstem",
     help="Joins what many systems know about the same services into one catalogue, as a stream.",
     no_args_is_help=True,

@@ -21,7 +21,9 @@ TopicFilter = Annotated[
 ]
 StageFilter = Annotated[
     list[str] | None,
-    typer.Option("--stage", help="decode, validate, merge or sink:NAME; * stands for anything; repeatable."),
+    typer.Option(
+        "--stage", metavar="STAGE", help="decode, validate, merge or sink:NAME; * stands for anything; repeatable."
+    ),
 ]
 ErrorFilter = Annotated[
     list[str] | None, typer.Option("--error", metavar="CLASS", help="Of this class of error; repeatable.")

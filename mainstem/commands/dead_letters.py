@@ -33,7 +33,7 @@ from schemas.errors import ConfigError
 app = group("What was set aside: look at it, replay it, discard it.")
 
 IdsArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="PARTITION/OFFSET, as `dead-letters list` names them.")
+    list[str] | None, typer.Argument(metavar="ID", help="PARTITION/OFFSET, as `dead-letters list` names them.")
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Those as well that were replayed or discarded already.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

@@ -35,7 +35,9 @@ class NotFound(MainstemError):  # noqa: N818 - no fault of anybody's
 
 @app.command("list")
 def list_entities(
-    kind: Annotated[list[str] | None, typer.Option("--kind", help="Only this kind; repeatable.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", metavar="KIND", help="Only this kind; repeatable.")
+    ] = None,
     q: Annotated[str | None, typer.Option("--q", metavar="WORDS", help="Only entities with these words.")] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,

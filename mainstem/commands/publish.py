@@ -38,7 +38,7 @@ class _Placed:
 def publish(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="YAML or JSON, any number of documents; - is standard input."),
+        typer.Argument(metavar="FILE", help="YAML or JSON, any number of documents; - is standard input."),
     ] = None,
     *,
     connector: Annotated[str, typer.Option("--connector", metavar="ID", help="The connector that says so.")],

@@ -28,7 +28,10 @@ def run_processor(
     config: ConfigOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     instance: Annotated[
-        str, typer.Option("--instance", help="Name of this worker: it keeps its state in <data-dir>/processor/NAME.")
+        str,
+        typer.Option(
+            "--instance", metavar="NAME", help="Name of this worker: it keeps its state in <data-dir>/processor/NAME."
+        ),
     ] = "0",
     ephemeral: Annotated[
         bool,
@@ -56,7 +59,7 @@ def run_processor(
 
 @connectors.command("run")
 def run_connectors(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Only these connectors.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Only these connectors.")] = None,
     config: ConfigOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     metrics_host: MetricsHostOption = "127.0.0.1",
