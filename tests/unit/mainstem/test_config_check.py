@@ -1,22 +1,21 @@
 """What `mainstem config check` says beside what makes a configuration unusable."""
 
 import pytest
+from typer.testing import CliRunner
 
-from mainstem.cli import main
+from mainstem.cli import app
 
 
 @pytest.fixture
-def checked(tmp_path, monkeypatch, capfd):
+def checked(tmp_path, monkeypatch):
     """Return a function that checks *yaml*, and gives what was said on standard output and on standard error."""
 
     def check(yaml):
         (tmp_path / "mainstem.yaml").write_text(yaml)
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("sys.argv", ["mainstem", "config", "check"])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert not ended.value.code
-        return capfd.readouterr()
+        ended = CliRunner().invoke(app, ["config", "check"])
+        assert ended.exit_code == 0
+        return ended.stdout, ended.stderr
 
     return check
 
@@ -35,4 +34,4 @@ def test_a_directory_that_is_not_there_is_told(checked, tmp_path):
 def test_a_directory_that_is_there_or_not_asked_for_is_not_told(checked, tmp_path, is_enabled):
     if is_enabled == "true":
         (tmp_path / "catalog").mkdir()
-    assert checked(GIT % is_enabled).err == ""
+    assert checked(GIT % is_enabled)[1] == ""
