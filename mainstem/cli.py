@@ -4,8 +4,6 @@ import os
 import sys
 from typing import Final
 
-import typer
-
 from mainstem import log
 from mainstem.commands import (
     connector_changes,
@@ -22,10 +20,11 @@ from mainstem.commands import (
     up,
     verify,
 )
+from mainstem.commands.layout import Commands
 from mainstem.commands.options import CONTEXT, configuration_check
 from schemas.errors import MainstemError
 
-app: Final = typer.Typer(
+app: Final = Commands(
     name="mainstem",
     help="Joins what many systems know about the same services into one catalogue, as a stream.",
     no_args_is_help=True,
@@ -56,7 +55,9 @@ app.add_typer(configuration_check, name="config")
 
 
 def main() -> None:
-    """Run the command line. A failure is one sentence on standard error and exit code 1, never a stack trace."""
+    """Run the command line. A failure is one sentence on standard error and exit code, never a stack trace: 1, or
+    78 where the configuration or the command line has to be changed first.
+    """
     log.configure()
     try:
         app()

@@ -104,12 +104,16 @@ class ApiConfig(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a configuration came from. *places* names, per connector, the file and key that hold it."""
+    """Where a configuration came from. *places* names, per connector, the file and key that hold it.
+
+    *texts*: what each file held when it was read, by its path from the main one. Secrets may be in it.
+    """
 
     file: str = "mainstem.yaml"
     base_dir: Path = Path()
     warnings: tuple[str, ...] = ()
     places: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def place(self, connector_id: str, key: str) -> str:
         """Return the file and the whole path in it that hold *key* of a connector."""

@@ -37,15 +37,17 @@ class Installation:
     """The edge's answer to every question about settings; nothing below it reads files or the environment."""
 
     config: Config
-    config_file: Path | None
     data_dir: Path
     running: Running | None
 
     @classmethod
-    def open(cls, config_file: Path | None, data_dir: Path) -> "Installation":
-        """Read the configuration, and find a running `up` of *data_dir*. Raises ConfigError."""
-        config = load(config_file, environ=os.environ)
-        return cls(config=config, config_file=config_file, data_dir=data_dir, running=find_running(data_dir))
+    def open(cls, config_file: Path | None, data_dir: Path, *, base_dir: Path | None = None) -> "Installation":
+        """Read the configuration, and find a running `up` of *data_dir*. Raises ConfigError.
+
+        *base_dir*: where paths in the configuration begin, if that is not the directory of its file.
+        """
+        config = load(config_file, environ=os.environ, base_dir=base_dir)
+        return cls(config=config, data_dir=data_dir, running=find_running(data_dir))
 
     @property
     def is_kafka_embedded(self) -> bool:
@@ -134,11 +136,16 @@ def find_running(data_dir: Path) -> Running | None:
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Write *path* in one step: a reader finds the old text or the new one, never a part.
+    """Write *path* as :func:`write_private` does."""
+    write_private(path, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write *path* in one step: a reader finds the old content or the new one, never a part.
 
     For its owner alone: it may hold a password of the database.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        file.write(data)
     fresh.replace(path)

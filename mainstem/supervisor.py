@@ -1,27 +1,22 @@
 """Every role on this machine, and the embedded services beneath them: started in order, watched, started again.
 
-`up` ends only when it is told to, or when a role failed ten times in five minutes.
+`up` ends only when it is told to, when a role failed ten times in five minutes, or when one cannot use its
+configuration.
 """
 
 import os
-import signal
-import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import httpx2
-import orjson
 import structlog
 
-from mainstem.embedded.process import Child, Command
 from mainstem.embedded.service import EmbeddedService
+from mainstem.role_process import RoleProcess, RoleSpec
 from mainstem.roles.role import RESTART_CODE
-from schemas.errors import Fatal, MainstemError
+from schemas.errors import ConfigError, Fatal, MainstemError
 
 log = structlog.get_logger(__name__)
 
@@ -30,29 +25,13 @@ FAILURE_WINDOW_SECONDS: Final = 300.0
 EXCUSE_SECONDS: Final = 60.0
 """After a service came back: roles that end now end of its absence, which does not count."""
 LOOK_SECONDS: Final = 0.1
+TELL_SECONDS: Final = 5.0
+"""Between two words about the roles that are waited for."""
 PAUSES_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class RoleFailedError(Fatal):
     """A role failed again and again, although Kafka and Postgres were there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoleSpec:
-    """One role to keep running: its name, and what follows `mainstem` on its command line."""
-
-    name: str
-    arguments: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Role:
-    spec: RoleSpec
-    run_file: Path
-    child: Child | None = None
-    failures: deque[float] = field(default_factory=deque)
-    start_at: float = 0.0
-    """Not before this moment; monotonic."""
 
 
 class Supervisor:
@@ -72,40 +51,52 @@ class Supervisor:
         environment: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._roles = [_Role(spec, run_dir / f"{spec.name}.json") for spec in roles]
+        self._roles = [RoleProcess(spec, run_dir / f"{spec.name}.json") for spec in roles]
         self._services = services
         self._is_healthy = is_healthy
         self._log_dir = log_dir
         self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
         self._clock = clock
         self._excused_until = 0.0
+        self._tell_at = 0.0
 
     def run(self, stop: threading.Event, *, on_ready: Callable[[], None]) -> None:
         """Supervise until *stop* is set, then end the roles. Calls *on_ready* once, when all are ready.
 
-        Raises RoleFailedError when a role fails too often.
+        Raises RoleFailedError when a role fails too often, ConfigError when one cannot use its configuration.
         """
         announced = False
+        self._tell_at = self._clock() + TELL_SECONDS
         try:
             while not stop.is_set():
                 self._look_after_services()
                 for role in self._roles:
                     self._look_after(role)
-                if not announced and self.is_ready():
+                if not announced and self._is_ready():
                     announced = True
                     on_ready()
                 stop.wait(LOOK_SECONDS)
         finally:
             self._stop_roles()
 
-    def is_ready(self) -> bool:
-        """Whether every role says that it is ready."""
-        return all(_is_ready(role) for role in self._roles)
-
     def role_address(self, name: str) -> str | None:
         """Return where the monitor of a role answers, None while it has none."""
-        role = next(each for each in self._roles if each.spec.name == name)
-        return _monitor(role)
+        return next(each for each in self._roles if each.spec.name == name).address
+
+    def _is_ready(self) -> bool:
+        """Whether every role says that it is ready. Now and then tell which do not, and why."""
+        is_told = self._clock() >= self._tell_at
+        waiting: dict[str, str] = {}
+        for role in self._roles:
+            hindrance = role.hindrance()
+            if hindrance is not None:
+                waiting[role.spec.name] = hindrance
+                if not is_told:
+                    break
+        if waiting and is_told:
+            self._tell_at = self._clock() + TELL_SECONDS
+            log.info("up.waiting", roles=waiting)
+        return not waiting
 
     def _look_after_services(self) -> None:
         for name, service in self._services.items():
@@ -120,20 +111,23 @@ class Supervisor:
                     log.info("up.service_started", service=name, address=service.address)
                 self._excused_until = self._clock() + EXCUSE_SECONDS
 
-    def _look_after(self, role: _Role) -> None:
+    def _look_after(self, role: RoleProcess) -> None:
         now = self._clock()
         if role.child is not None and not role.child.running:
             self._note_end(role, role.child.exit_code or 0, now)
         if role.child is None and now >= role.start_at:
-            role.run_file.unlink(missing_ok=True)
-            role.child = Child(self._command(role))
-            log.info("up.role_started", role=role.spec.name, pid=role.child.pid)
+            log_file = None if self._log_dir is None else self._log_dir / f"{role.spec.name}.log"
+            role.start(log_file, self._environment)
+            log.info("up.role_started", role=role.spec.name, pid=role.child and role.child.pid)
 
-    def _note_end(self, role: _Role, code: int, now: float) -> None:
+    def _note_end(self, role: RoleProcess, code: int, now: float) -> None:
         role.child = None
         if code == RESTART_CODE:
             role.start_at = now
             return
+        if code == ConfigError.exit_code:
+            # The configuration is the one that it was started with: the next start would end in the same way.
+            raise ConfigError(f"role {role.spec.name}: {role.last_line() or 'the configuration cannot be used'}")
         all_run = all(service.running for service in self._services.values())
         counts = all_run and now > self._excused_until and self._is_healthy()
         if counts:
@@ -144,21 +138,9 @@ class Supervisor:
         log.warning("up.role_ended", role=role.spec.name, code=code, failures=len(role.failures))
         if len(role.failures) >= MAX_FAILURES:
             raise RoleFailedError(
-                f"role {role.spec.name} failed {MAX_FAILURES} times in {FAILURE_WINDOW_SECONDS / 60:.0f} minutes;"
-                " its last line above says why"
+                f"role {role.spec.name} failed {MAX_FAILURES} times in {FAILURE_WINDOW_SECONDS / 60:.0f} minutes"
+                f"; {role.last_line() or 'its last lines above say why'}"
             )
-
-    def _command(self, role: _Role) -> Command:
-        arguments = (sys.executable, "-m", "mainstem", *role.spec.arguments, "--run-file", str(role.run_file))
-        return Command(
-            arguments=arguments,
-            directory=Path.cwd(),
-            log=None if self._log_dir is None else self._log_dir / f"{role.spec.name}.log",
-            stop_signal=signal.SIGTERM,
-            # Nobody would wait for a role whose supervisor is gone, and roles may be killed at any time.
-            death_signal=signal.SIGKILL,
-            environment=self._environment,
-        )
 
     def _stop_roles(self) -> None:
         for role in self._roles:
@@ -167,22 +149,3 @@ class Supervisor:
         for role in self._roles:
             if role.child is not None:
                 role.child.stop()
-
-
-def _monitor(role: _Role) -> str | None:
-    try:
-        found: dict[str, Any] = orjson.loads(role.run_file.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return None
-    is_current = role.child is not None and found.get("pid") == role.child.pid
-    return str(found["monitor"]) if is_current else None
-
-
-def _is_ready(role: _Role) -> bool:
-    address = _monitor(role)
-    if address is None:
-        return False
-    try:
-        return httpx2.get(f"{address}/readyz", timeout=2.0).status_code == httpx2.codes.OK
-    except httpx2.HTTPError:
-        return False

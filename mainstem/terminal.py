@@ -1,8 +1,10 @@
 """Text from outside, made harmless for a terminal."""
 
 import unicodedata
-from typing import Final
+from typing import Any, Final
 
+from rich import box
+from rich.table import Column, Table
 from rich.text import Text
 
 _UNSEEN: Final = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -21,3 +23,8 @@ def visible(text: str, *, lines: bool = False) -> str:
 def cell(text: str) -> Text:
     """Return *text* as a cell or title of a table: nothing in it is obeyed, by the terminal or by rich."""
     return Text(visible(text))
+
+
+def table(*names: str, **options: Any) -> Table:
+    """Return a table whose cells go on in the next line where there is no room: nothing in them is left out."""
+    return Table(*(Column(name, overflow="fold") for name in names), box=box.SIMPLE, **options)

@@ -13,13 +13,15 @@ from typing import Final
 import psycopg
 import structlog
 
+from mainstem.configuration.keeping import forget, keep
 from mainstem.embedded import DataDirLock, EmbeddedKafka, EmbeddedPostgres, EmbeddedService, default_cache_dir
 from mainstem.embedded.ports import free_ports
 from mainstem.embedded.service import ProgressHook
 from mainstem.installation import Installation, Running, running_file, write_json
+from mainstem.role_process import RoleSpec
 from mainstem.roles.connectors import runnable
 from mainstem.roles.role import listen, stop_thread_on_signals
-from mainstem.supervisor import RoleSpec, Supervisor
+from mainstem.supervisor import Supervisor
 from schemas.database import where
 from schemas.errors import ConfigError, MainstemError, UnavailableError
 
@@ -37,24 +39,29 @@ def run(
     stop: threading.Event | None = None,
     on_ready: "threading.Event | None" = None,
 ) -> None:
-    """Run until a signal (or *stop*). *ready_file* gets `{"kafka", "postgres", "api", "pid"}` once all is ready."""
+    """Run until a signal (or *stop*). *ready_file* gets `{"kafka", "postgres", "api", "pid"}` once all is ready.
+
+    The file is there only while we run, and so is the roles' copy of the configuration.
+    """
     installation.check_plugins()
     runnable(installation)
     stop = stop or stop_thread_on_signals()
     with ExitStack() as stack:
         # First of all: port and ready-file may be those of an `up` that runs in this directory.
         stack.enter_context(DataDirLock(installation.data_dir))
-        _require_free(installation)
         if ready_file is not None:
             _clear(ready_file)
+        _require_free(installation)
         found, services = stack.enter_context(embedded(installation, progress))
         prepare(found)
         # What a killed predecessor's roles wrote about themselves is about nobody.
         shutil.rmtree(found.data_dir / "run", ignore_errors=True)
         state = running_file(found.data_dir)
         write_json(state, _state(found, api=None))
+        kept = found.data_dir / "config"
+        stack.callback(forget, kept)
         supervisor = Supervisor(
-            _roles(found),
+            _roles(found, keep(found.config.origin, kept)),
             services,
             run_dir=found.data_dir / "run",
             is_healthy=lambda: _is_healthy(found),
@@ -75,7 +82,9 @@ def run(
         try:
             supervisor.run(stop, on_ready=ready)
         finally:
-            state.unlink(missing_ok=True)
+            for each in (state, ready_file):
+                if each is not None:
+                    each.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -136,10 +145,9 @@ def prepare(installation: Installation) -> None:
     migrate(installation.dsn)
 
 
-def _roles(installation: Installation) -> list[RoleSpec]:
-    common: list[str] = ["--data-dir", str(installation.data_dir)]
-    if installation.config_file is not None:
-        common += ["--config", str(installation.config_file)]
+def _roles(installation: Installation, config_file: Path) -> list[RoleSpec]:
+    base_dir = installation.config.origin.base_dir
+    common = ["--data-dir", str(installation.data_dir), "--config", str(config_file), "--base-dir", str(base_dir)]
     workers = installation.config.processor.workers
     sinks = [name for name, sink in installation.config.sinks.items() if sink.enabled]
     return [

@@ -50,6 +50,8 @@ class Fatal(MainstemError):  # noqa: N818 - a branch, named by what to do
 class ConfigError(Fatal):
     """The configuration cannot be used; the message names file, key and remedy."""
 
+    exit_code = 78  # EX_CONFIG: whoever starts a role again need not try before somebody has changed something
+
 
 class UnavailableError(Fatal):
     """A service that this command needs is not there or refuses us; the message names it."""

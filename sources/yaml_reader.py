@@ -22,6 +22,7 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # YAML 1.1, which libyaml reads, ends a line at these characters; YAML 1.2 does not.
 _NO_BREAKS: Final = {"\x85": "\uf8f0", "\u2028": "\uf8f1", "\u2029": "\uf8f2"}
 _UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff\uf8f0-\uf8f2]")
+_SOMETHING: Final = "something that YAML does not allow"
 
 
 class YamlError(ValueError):
@@ -63,9 +64,9 @@ def read_yaml(text: str) -> Any:
         return _Composer().compose(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise YamlError(f"no YAML: {error.problem or error.context}", mark.line if mark else None) from None
+        raise YamlError(error.problem or error.context or _SOMETHING, mark.line if mark else None) from None
     except yaml.YAMLError:
-        raise YamlError("no YAML", None) from None
+        raise YamlError(_SOMETHING, None) from None
 
 
 class _Composer:

@@ -88,6 +88,11 @@ class Intake:
             if isinstance(change, Control):
                 tally.controls.append(change)
                 tally.counts["control"] += 1
+                if arrived.key != connector.encode():
+                    # Obeyed all the same: the topic names the connector. Its sender may have taken another topic.
+                    log.warning(
+                        "control.wrong_key", topic=arrived.topic, partition=arrived.partition, offset=arrived.offset
+                    )
                 continue
             key = entity_key(policy.tenant, change.ref)
             entry = Pending(arrived, change.record)

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,6 +11,7 @@ from typing import Any, Final
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mainstem.dead_letters.decisions import Decision
 from mainstem.dead_letters.desk import Found, Outcome
@@ -18,7 +19,9 @@ from mainstem.dead_letters.letters import DeadLetter
 from mainstem.terminal import cell, visible
 
 PAGE: Final = 100
-_COLUMNS: Final = (("id", 9), ("set aside", 19), ("from", 24), ("stage", 15), ("key", 30))
+_WIDTHS: Final = {"id": 9, "set aside": 19, "from": 24, "stage": 15, "key": 30}
+_WIDE: Final = 150
+"""Columns of a terminal from which on these and the reason have room beside each other."""
 
 
 def table(found: Iterable[Found], console: Console) -> None:
@@ -26,11 +29,12 @@ def table(found: Iterable[Found], console: Console) -> None:
     rows, is_first = iter(found), True
     while page := list(islice(rows, PAGE)):
         shown = Table(box=box.SIMPLE if is_first else None, show_header=is_first, padding=(0, 1))
-        for name, width in _COLUMNS:
-            shown.add_column(name, width=width, overflow="fold")
-        shown.add_column("reason", overflow="fold")
+        is_wide = console.width >= _WIDE
+        for name in (*_WIDTHS, "reason") if is_wide else ("id", "set aside", "what"):
+            shown.add_column(name, width=_WIDTHS.get(name), overflow="fold")
         for letter, decision in page:
-            shown.add_row(*(cell(each) for each in _cells(letter, decision)))
+            cells = [cell(each) for each in _cells(letter, decision)]
+            shown.add_row(*(cells if is_wide else _beneath(cells)))
         console.print(shown)
         is_first = False
     if is_first:
@@ -88,6 +92,12 @@ def _cells(letter: DeadLetter, decision: Decision | None) -> Iterator[str]:
     yield letter.key_text
     decided = f" [{decision.verdict} by {decision.by}]" if decision else ""
     yield (aside.reason if aside else "its headers do not say") + decided
+
+
+def _beneath(cells: Sequence[Text]) -> Sequence[Text]:
+    """Put what has no room beside the others into one cell, each on a line of its own."""
+    number, at, origin, stage, key, reason = cells
+    return number, at, Text("\n").join([Text(" of ").join([stage, origin]), key, reason])
 
 
 def _lines(letter: DeadLetter, decision: Decision | None) -> Iterator[str]:

@@ -23,6 +23,7 @@ from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, g
 from mainstem.commands.progress import RecordsBar
 from mainstem.dead_letters.desk import Desk, Found, Outcome
 from mainstem.dead_letters.letters import DeadLetter, Filter, LetterId
+from mainstem.dead_letters.reading import NotFound
 from mainstem.installation import DEFAULT_DATA_DIR
 from mainstem.person import who
 from mainstem.terminal import visible
@@ -31,7 +32,7 @@ from schemas.errors import ConfigError
 app = group("What was set aside: look at it, replay it, discard it.")
 
 IdsArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="PARTITION/OFFSET, as `dead-letters list` names them.")
+    list[str] | None, typer.Argument(metavar="ID", help="PARTITION/OFFSET, as `dead-letters list` names them.")
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Those as well that were replayed or discarded already.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -119,10 +120,10 @@ def replay(
         installation.topics, connector, topic, stage, error, key, reason=reason, since=since, until=until
     )
     with Desk(installation) as desk:
-        chosen = _chosen(desk, ids, wanted, "replay", decided=every, yes=yes)
-        outcomes = desk.replay(chosen, by=who(), force=force)
-        if _told(outcomes, "replayed", is_json=as_json_):
-            raise typer.Exit(1)
+        refused = _Refused()
+        chosen = _chosen(desk, ids, wanted, "replay", decided=every, yes=yes, refused=refused)
+        _tell(desk.replay(chosen, by=who(), force=force), "replayed", refused, is_json=as_json_)
+        refused.end()
 
 
 @app.command("discard")
@@ -143,6 +144,8 @@ def discard(
 ) -> None:
     """Remember that nothing is to be done about dead letters: they are not listed again.
 
+    What is not there is listed on standard error, the others are discarded, and the exit code is 1.
+
     Example: mainstem dead-letters discard --key 'component:default/trial-*' --yes
     """
     installation = opened(config, data_dir)
@@ -150,8 +153,10 @@ def discard(
         installation.topics, connector, topic, stage, error, key, reason=reason, since=since, until=until
     )
     with Desk(installation) as desk:
-        chosen = _chosen(desk, ids, wanted, "discard", decided=False, yes=yes)
-        _told(desk.discard(chosen, by=who()), "discarded", is_json=as_json_)
+        refused = _Refused()
+        chosen = _chosen(desk, ids, wanted, "discard", decided=False, yes=yes, refused=refused)
+        _tell(desk.discard(chosen, by=who()), "discarded", refused, is_json=as_json_)
+        refused.end()
 
 
 def _scanned(desk: Desk, wanted: Filter, *, decided: bool, console: Console | None = None) -> Iterator[Found]:
@@ -161,14 +166,13 @@ def _scanned(desk: Desk, wanted: Filter, *, decided: bool, console: Console | No
 
 
 def _chosen(
-    desk: Desk, ids: list[str] | None, wanted: Filter, verb: str, *, decided: bool, yes: bool
+    desk: Desk, ids: list[str] | None, wanted: Filter, verb: str, *, decided: bool, yes: bool, refused: "_Refused"
 ) -> Iterable[DeadLetter]:
     """Return the letters that are meant, asked about first where a filter chose them."""
     if ids and not wanted.is_empty:
         raise ConfigError(f"name dead letters to {verb}, or filter them: not both at once")
     if ids:
-        named = [LetterId.parse(each) for each in dict.fromkeys(ids)]
-        return (letter for letter, _ in desk.named(named))
+        return _named(desk, ids, refused)
     if wanted.is_empty:
         raise ConfigError(f"nothing to {verb}: name dead letters by PARTITION/OFFSET, or filter them (--help)")
     count = sum(1 for _ in _scanned(desk, wanted, decided=decided))
@@ -181,13 +185,36 @@ def _chosen(
     return (letter for letter, _ in _scanned(desk, wanted, decided=decided))
 
 
-def _told(outcomes: Iterable[Outcome], verdict: str, *, is_json: bool) -> int:
-    """Print each outcome; return how many were refused."""
-    refused = 0
+class _Refused:
+    """Tells, on standard error, about which letters nothing was done."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def tell(self, sentence: str) -> None:
+        self._count += 1
+        sys.stderr.write(f"{visible(sentence)}\n")
+
+    def end(self) -> None:
+        if self._count:
+            raise typer.Exit(1)
+
+
+def _named(desk: Desk, ids: Iterable[str], refused: _Refused) -> Iterator[DeadLetter]:
+    """Yield the letters of these names. One that is wrong, or of a letter that is gone, stops none of the others."""
+    for each in dict.fromkeys(ids):
+        try:
+            found = list(desk.named([LetterId.parse(each)]))
+        except (ConfigError, NotFound) as error:
+            refused.tell(str(error))
+        else:
+            yield from (letter for letter, _ in found)
+
+
+def _tell(outcomes: Iterable[Outcome], verdict: str, refused: _Refused, *, is_json: bool) -> None:
+    """Print each outcome."""
     for outcome in outcomes:
         if outcome.refused is not None:
-            refused += 1
-            sys.stderr.write(f"{outcome.letter.id}: {visible(outcome.refused)}\n")
+            refused.tell(f"{outcome.letter.id}: {outcome.refused}")
         else:
             typer.echo(outcome_row(outcome, verdict, is_json=is_json))
-    return refused

@@ -8,15 +8,13 @@ import orjson
 import psycopg
 import typer
 from psycopg.rows import dict_row
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 import mainstem.api
 from mainstem.api import shapes
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, group, opened
 from mainstem.installation import DEFAULT_DATA_DIR
-from mainstem.terminal import cell
+from mainstem.terminal import cell, table
 from schemas.database import sentences
 from schemas.errors import ConfigError, MainstemError
 from schemas.refs import DEFAULT_TENANT, EntityRef
@@ -35,7 +33,9 @@ class NotFound(MainstemError):  # noqa: N818 - no fault of anybody's
 
 @app.command("list")
 def list_entities(
-    kind: Annotated[list[str] | None, typer.Option("--kind", help="Only this kind; repeatable.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", metavar="KIND", help="Only this kind; repeatable.")
+    ] = None,
     q: Annotated[str | None, typer.Option("--q", metavar="WORDS", help="Only entities with these words.")] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -51,12 +51,12 @@ def list_entities(
         for row in rows:
             typer.echo(_json(row))
         return
-    table = Table("entity", "owner", "lifecycle", "stale", box=box.SIMPLE)
+    found = table("entity", "owner", "lifecycle", "stale")
     for row in rows:
         spec = row["entity"].get("spec", {})
         shown = (row["entity_ref"], _text(spec.get("owner")), _text(spec.get("lifecycle")), ", ".join(row["stale"]))
-        table.add_row(*map(cell, shown))
-    Console().print(table if table.row_count else "no entities match")
+        found.add_row(*map(cell, shown))
+    Console().print(found if found.row_count else "no entities match")
 
 
 @app.command("get")
@@ -87,11 +87,11 @@ def show(row: dict[str, Any], console: Console) -> None:
     """Print one row of `entities` as a table of fields, values and winners."""
     stale = f", stale: {', '.join(row['stale'])}" if row["stale"] else ""
     title = cell(f"{row['entity_ref']}{stale}")
-    table = Table("field", "value", "from", box=box.SIMPLE, title=title, title_justify="left")
+    fields = table("field", "value", "from", title=title, title_justify="left")
     for at, winners in sorted(row["provenance"].items()):
         names = winners if isinstance(winners, str) else ", ".join(winners)
-        table.add_row(*map(cell, (at, _text(value_at(row, at)), names)))
-    console.print(table)
+        fields.add_row(*map(cell, (at, _text(value_at(row, at)), names)))
+    console.print(fields)
 
 
 def value_at(row: dict[str, Any], at: str) -> Any:

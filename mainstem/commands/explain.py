@@ -1,12 +1,11 @@
 """`mainstem entities explain`: per field who won, who lost, and why."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +15,7 @@ from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, o
 from mainstem.commands.progress import RecordsBar
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.policies import policy_of
-from mainstem.terminal import cell
+from mainstem.terminal import cell, table
 from schemas.canonical import canonical_json
 from schemas.errors import ConfigError
 from schemas.records import NEVER
@@ -25,6 +24,8 @@ from streams.explain import Explanation, Leaf, explain
 
 _SHOWN: Final = 200
 """Characters of a value in a table."""
+_WIDE: Final = 110
+"""Columns of a terminal from which on all that is said of a claim has room in one line."""
 
 
 def explain_entity(
@@ -64,14 +65,33 @@ def show(ref: str, found: Explanation, leaves: Iterable[Leaf], *, console: Conso
     if found.entity is None:
         console.print(cell(f"{ref} does not exist: no live record asserts it"))
         return
-    table = Table("field", "by", "connector", "value", "", box=box.SIMPLE)
+    if console.width < _WIDE:
+        _print_narrow(leaves, console)
+        return
+    fields = table("field", "by", "connector", "value", "")
     for leaf in leaves:
-        rows = [(", ".join(leaf.winners) or "-", leaf.value, "won" if leaf.winners else "left out")]
-        rows += [(loser.connector, loser.value, f"lost: {loser.reason}") for loser in leaf.losers]
-        for number, (connector, value, verdict) in enumerate(rows):
-            at, by = (leaf.pointer, leaf.strategy) if number == 0 else ("", "")
-            table.add_row(*map(cell, (at, by, connector, _text(value), verdict)))
-    console.print(table)
+        for number, claim in enumerate(_claims(leaf)):
+            about = (leaf.pointer, leaf.strategy) if number == 0 else ("", "")
+            fields.add_row(*map(cell, (*about, *claim)))
+    console.print(fields)
+
+
+def _print_narrow(leaves: Iterable[Leaf], console: Console) -> None:
+    """Print a field's name above its claims: beside them, each column would be a few letters wide."""
+    for leaf in leaves:
+        console.print(cell(f"{leaf.pointer}  by {leaf.strategy}"), style="bold")
+        claims = Table(box=None, show_header=False, padding=(0, 0, 0, 2), expand=True)
+        for share in (3, 4, 3):
+            claims.add_column(overflow="fold", ratio=share)
+        for claim in _claims(leaf):
+            claims.add_row(*map(cell, claim))
+        console.print(claims)
+
+
+def _claims(leaf: Leaf) -> Iterator[tuple[str, str, str]]:
+    """Yield connector, value and verdict of each claim, the winner's first."""
+    yield ", ".join(leaf.winners) or "-", _text(leaf.value), "won" if leaf.winners else "left out"
+    yield from ((loser.connector, _text(loser.value), f"lost: {loser.reason}") for loser in leaf.losers)
 
 
 def _explained(installation: Installation, ref: EntityRef) -> Explanation:
@@ -89,14 +109,12 @@ def _explained(installation: Installation, ref: EntityRef) -> Explanation:
 
 
 def _records(ref: str, found: Explanation) -> Table:
-    table = Table(
-        "connector", "record", "priority", "asserts it", box=box.SIMPLE, title=cell(ref), title_justify="left"
-    )
+    records = table("connector", "record", "priority", "asserts it", title=cell(ref), title_justify="left")
     for one in found.standings:
         priority = "above all" if one.priority == NEVER else str(int(one.priority))
         shown = (one.connector, one.life, priority, "yes" if one.asserts_existence else "no")
-        table.add_row(*map(cell, shown))
-    return table
+        records.add_row(*map(cell, shown))
+    return records
 
 
 def _text(value: Any) -> str:

@@ -38,7 +38,7 @@ class _Placed:
 def publish(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="YAML or JSON, any number of documents; - is standard input."),
+        typer.Argument(metavar="FILE", help="YAML or JSON, any number of documents; - is standard input."),
     ] = None,
     *,
     connector: Annotated[str, typer.Option("--connector", metavar="ID", help="The connector that says so.")],
@@ -112,9 +112,20 @@ class _Desk:
         try:
             made = draft(change, self._connector, tenant=self._tenant, is_complete=self._is_complete)
         except Skippable as error:
-            self._refuse(place, str(error))
+            hint = "; --partial takes it as a part, of which others bring the rest" if self._is_part(change) else ""
+            self._refuse(place, f"{error}{hint}")
         else:
             yield _Placed(place=place, draft=made)
+
+    def _is_part(self, change: dict[str, Any]) -> bool:
+        """Whether *change* was refused for nothing but not being whole."""
+        if not self._is_complete:
+            return False
+        try:
+            draft(change, self._connector, tenant=self._tenant)
+        except Skippable:
+            return False
+        return True
 
     def _refuse(self, place: str, reason: str) -> None:
         self.refused += 1

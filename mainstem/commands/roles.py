@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from mainstem.commands.options import (
+    BaseDirOption,
     ConfigOption,
     DataDirOption,
     MetricsHostOption,
@@ -14,7 +15,7 @@ from mainstem.commands.options import (
     opened,
 )
 from mainstem.installation import DEFAULT_DATA_DIR
-from mainstem.roles.role import RoleOptions
+from mainstem.roles.role import RoleOptions, last_line
 
 processor = group("The stream processor: merges changes into entities.")
 connectors = group("The connectors: read systems and publish changes.")
@@ -27,7 +28,10 @@ def run_processor(
     config: ConfigOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     instance: Annotated[
-        str, typer.Option("--instance", help="Name of this worker: it keeps its state in <data-dir>/processor/NAME.")
+        str,
+        typer.Option(
+            "--instance", metavar="NAME", help="Name of this worker: it keeps its state in <data-dir>/processor/NAME."
+        ),
     ] = "0",
     ephemeral: Annotated[
         bool,
@@ -38,6 +42,7 @@ def run_processor(
     metrics_host: MetricsHostOption = "127.0.0.1",
     metrics_port: MetricsPortOption = 0,
     run_file: RunFileOption = None,
+    base_dir: BaseDirOption = None,
 ) -> None:
     """Run one worker of the processor. More workers share the partitions.
 
@@ -48,17 +53,19 @@ def run_processor(
     from mainstem.roles import processor as role  # noqa: PLC0415 - Faust costs a second
 
     options = RoleOptions(metrics_host=metrics_host, metrics_port=metrics_port, run_file=run_file)
-    role.run(opened(config, data_dir), instance, options, ephemeral=ephemeral)
+    with last_line(run_file):
+        role.run(opened(config, data_dir, base_dir=base_dir), instance, options, ephemeral=ephemeral)
 
 
 @connectors.command("run")
 def run_connectors(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Only these connectors.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Only these connectors.")] = None,
     config: ConfigOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     metrics_host: MetricsHostOption = "127.0.0.1",
     metrics_port: MetricsPortOption = 0,
     run_file: RunFileOption = None,
+    base_dir: BaseDirOption = None,
 ) -> None:
     """Run the configured connectors: a complete pass at the start, and again after each rest.
 
@@ -66,13 +73,11 @@ def run_connectors(
     """
     from mainstem.roles import connectors as role  # noqa: PLC0415
 
-    installation = opened(config, data_dir)
-    installation.check_plugins()
-    role.run(
-        installation,
-        tuple(ids or ()),
-        RoleOptions(metrics_host=metrics_host, metrics_port=metrics_port, run_file=run_file),
-    )
+    options = RoleOptions(metrics_host=metrics_host, metrics_port=metrics_port, run_file=run_file)
+    with last_line(run_file):
+        installation = opened(config, data_dir, base_dir=base_dir)
+        installation.check_plugins()
+        role.run(installation, tuple(ids or ()), options)
 
 
 @sinks.command("run")
@@ -83,6 +88,7 @@ def run_sink(
     metrics_host: MetricsHostOption = "127.0.0.1",
     metrics_port: MetricsPortOption = 0,
     run_file: RunFileOption = None,
+    base_dir: BaseDirOption = None,
 ) -> None:
     """Run one sink.
 
@@ -91,12 +97,16 @@ def run_sink(
     from mainstem.roles import sink as role  # noqa: PLC0415
 
     options = RoleOptions(metrics_host=metrics_host, metrics_port=metrics_port, run_file=run_file)
-    role.run(opened(config, data_dir), name, options)
+    with last_line(run_file):
+        role.run(opened(config, data_dir, base_dir=base_dir), name, options)
 
 
 @api.command("run")
 def run_api(
-    config: ConfigOption = None, data_dir: DataDirOption = DEFAULT_DATA_DIR, run_file: RunFileOption = None
+    config: ConfigOption = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    run_file: RunFileOption = None,
+    base_dir: BaseDirOption = None,
 ) -> None:
     """Serve the HTTP API, with /livez, /readyz and /metrics, on api.host and api.port.
 
@@ -104,7 +114,8 @@ def run_api(
     """
     from mainstem.roles import api as role  # noqa: PLC0415 - FastAPI costs half a second
 
-    role.run(opened(config, data_dir), RoleOptions(run_file=run_file))
+    with last_line(run_file):
+        role.run(opened(config, data_dir, base_dir=base_dir), RoleOptions(run_file=run_file))
 
 
 for _app in (processor, connectors, sinks, api):

@@ -61,10 +61,12 @@ def acls(
 ) -> None:
     """Print what Kafka has to allow: the least that each role and each connector needs. Asks nobody.
 
-    The lines are for a shell: $ADMIN is the client configuration of somebody who may grant.
+    The lines are for a shell: $ADMIN is the client configuration of somebody who may grant. Where the configuration
+    names no Kafka, they ask $KAFKA for its address.
 
     Examples:
       mainstem topics acls | ADMIN=admin.properties sh -e
+      mainstem topics acls | KAFKA=kafka.acme.com:9093 ADMIN=admin.properties sh -e
       mainstem topics acls --connector team-pay --principal-prefix CN=
     """
     from mainstem.acls import acls as needed  # noqa: PLC0415 - its name is the command's

@@ -11,7 +11,11 @@ from mainstem.installation import DEFAULT_DATA_DIR
 
 ReadyFileOption = Annotated[
     Path | None,
-    typer.Option("--ready-file", metavar="FILE", help="Gets kafka, postgres, api and pid as JSON once all is ready."),
+    typer.Option(
+        "--ready-file",
+        metavar="FILE",
+        help="Gets kafka, postgres, api and pid as JSON once all is ready, and goes with `up`.",
+    ),
 ]
 
 
@@ -20,7 +24,8 @@ def up(
 ) -> None:
     """Run every role on this machine, with an embedded Kafka and Postgres wherever none is configured.
 
-    Ends on Ctrl-C, or when a role failed ten times in five minutes.
+    Ends on Ctrl-C, when a role failed ten times in five minutes, or when one cannot use its configuration (exit
+    code 78). What is edited in the configuration meanwhile counts from the next start on.
 
     Example: mainstem up --ready-file ready.json
     """

@@ -4,14 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import orjson
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
-from mainstem.terminal import cell
+from mainstem.terminal import cell, table
 from mainstem.verification.sides import Difference
 
 if TYPE_CHECKING:
@@ -81,10 +79,10 @@ def _shown(each: Difference) -> dict[str, object]:
 
 def _print(report: "Report", limit: int) -> None:
     if report.differences:
-        table = Table("entity", "side", "difference", box=box.SIMPLE)
+        shown = table("entity", "side", "difference")
         for each in report.differences[:limit]:
-            table.add_row(*map(cell, (each.entity_ref, each.side, each.sentence)))
-        Console().print(table)
+            shown.add_row(*map(cell, (each.entity_ref, each.side, each.sentence)))
+        Console().print(shown)
         hidden = len(report.differences) - limit
         if hidden > 0:
             typer.echo(f"and {hidden} more; --limit shows them")

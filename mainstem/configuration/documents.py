@@ -7,15 +7,19 @@ from schemas.errors import ConfigError
 from sources.yaml_reader import YamlError, read_yaml
 
 
-def read_mapping(file: Path) -> dict[str, Any]:
-    """Return what *file* holds, nothing for an empty one. Raises ConfigError that does not name the file."""
+def read_text(file: Path) -> str:
+    """Return the text of *file*. Raises ConfigError that does not name the file."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         raise ConfigError(f"cannot be read ({reason}); check the path and its permissions") from None
     except ValueError:
         raise ConfigError("is not UTF-8 text; save it as UTF-8") from None
+
+
+def mapping(text: str) -> dict[str, Any]:
+    """Return what *text* holds, nothing for an empty one. Raises ConfigError."""
     document = _parse(text)
     if document is None:
         return {}

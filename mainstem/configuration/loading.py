@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from mainstem.config import Config, Origin
 from mainstem.configuration import crosschecks, doubts, sentences
-from mainstem.configuration.documents import read_mapping
+from mainstem.configuration.documents import mapping, read_text
 from mainstem.configuration.environment import apply_variables
 from mainstem.configuration.faults import Faults
 from mainstem.configuration.substitution import Nothing, substitute
@@ -18,41 +18,45 @@ DEFAULT_FILE = Path("mainstem.yaml")
 CONNECTORS_FOLDER = "connectors.d"
 
 
-def load(file: Path | None = None, *, environ: Mapping[str, str]) -> Config:
+def load(file: Path | None = None, *, environ: Mapping[str, str], base_dir: Path | None = None) -> Config:
     """Read *file*, the connectors in the folder beside it, and the variables over it.
 
-    Without *file*, `./mainstem.yaml` where it exists; a file that is named must exist. Nothing
-    below this function reads the environment. Raises ConfigError with every fault, one per line:
-    file, key, remedy.
+    Without *file*, `./mainstem.yaml` where it exists; a file that is named must exist. *base_dir*: where the paths
+    in it begin, if that is not its own directory. Nothing below this function reads the environment. Raises
+    ConfigError with every fault, one per line: file, key, remedy.
     """
     chosen = file or DEFAULT_FILE
     faults = Faults(chosen.name)
     must_exist = file is not None
-    document = _main_document(chosen, faults) if must_exist or chosen.exists() else {}
+    texts: dict[str, str] = {}
+    document = _main_document(chosen, faults, texts) if must_exist or chosen.exists() else {}
     document = substitute(document, environ, faults)
     warnings = apply_variables(document, environ, faults)
-    warnings += _append_connectors(document, chosen.parent, environ, faults)
-    config = _validated(document, faults, {"environ": environ, "base_dir": chosen.parent})
+    warnings += _append_connectors(document, chosen.parent, environ, faults, texts)
+    base_dir = base_dir or chosen.parent
+    config = _validated(document, faults, {"environ": environ, "base_dir": base_dir})
     warnings += tuple(doubts.about(config, faults))
     config._origin = Origin(  # noqa: SLF001 - set once, here, on a frozen value that nobody has seen yet
         file=chosen.name,
-        base_dir=chosen.parent,
+        base_dir=base_dir,
+        texts=texts,
         warnings=warnings,
         places={each.connector_id: faults.place(("connectors", n)) for n, each in enumerate(config.connectors)},
     )
     return config
 
 
-def _main_document(file: Path, faults: Faults) -> dict[str, Any]:
+def _main_document(file: Path, faults: Faults, texts: dict[str, str]) -> dict[str, Any]:
     try:
-        return read_mapping(file)
+        texts[file.name] = read_text(file)
+        return mapping(texts[file.name])
     except ConfigError as error:
         faults.add((), str(error))
         return {}
 
 
 def _append_connectors(
-    document: dict[str, Any], folder: Path, environ: Mapping[str, str], faults: Faults
+    document: dict[str, Any], folder: Path, environ: Mapping[str, str], faults: Faults, texts: dict[str, str]
 ) -> tuple[str, ...]:
     """Append the connector of each file of `connectors.d` to those of the main file; return warnings."""
     found = sorted((folder / CONNECTORS_FOLDER).glob("*"))
@@ -60,17 +64,20 @@ def _append_connectors(
     if isinstance(connectors, list):
         for file in found:
             if file.suffix == ".yaml":
-                _append_connector(connectors, file, environ, faults)
+                _append_connector(connectors, file, environ, faults, texts)
     mistaken = [file.name for file in found if file.suffix == ".yml"]
     return tuple(f"{CONNECTORS_FOLDER}/{name}: not read; rename it to end in .yaml" for name in mistaken)
 
 
-def _append_connector(connectors: list[Any], file: Path, environ: Mapping[str, str], faults: Faults) -> None:
+def _append_connector(
+    connectors: list[Any], file: Path, environ: Mapping[str, str], faults: Faults, texts: dict[str, str]
+) -> None:
     name = f"{CONNECTORS_FOLDER}/{file.name}"
     path = ("connectors", len(connectors))
     faults.comes_from(path, name, cut=len(path))
     try:
-        connectors.append(substitute(read_mapping(file), environ, faults, path))
+        texts[name] = read_text(file)
+        connectors.append(substitute(mapping(texts[name]), environ, faults, path))
     except ConfigError as error:
         connectors.append(Nothing())
         faults.add(path, str(error))

@@ -17,7 +17,7 @@ from mainstem.installation import Installation
 from mainstem.log import log_end
 from mainstem.policies import policy_of
 from mainstem.roles.health import Progress
-from mainstem.roles.role import RESTART_CODE, RoleOptions, present, stop_on_signals
+from mainstem.roles.role import RESTART_CODE, RoleOptions, leave_last_line, present, stop_on_signals
 from mainstem.security import access
 from schemas import writers
 from schemas.errors import ConfigError, MainstemError, TopicMismatchError
@@ -95,6 +95,7 @@ async def _run(settings: WorkerSettings, cluster: Cluster, options: RoleOptions)
         await worker.run(stop)
     except MainstemError as error:
         # Faust's threads do not end after a crash: leaving the loop would wait for them for ever.
+        leave_last_line(options.run_file, error)
         log_end(error)
         os._exit(error.exit_code)
     finally:

@@ -6,14 +6,15 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mainstem.installation import write_json
+from mainstem.installation import write_json, write_private
 from mainstem.monitor import Monitor, Readiness
-from schemas.errors import UnavailableError
+from schemas.errors import MainstemError, UnavailableError
 from schemas.metrics import RoleMetrics
 
 RESTART_CODE: Final = 75
@@ -29,6 +30,27 @@ class RoleOptions:
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     run_file: Path | None = None
+
+
+def last_line_file(run_file: Path) -> Path:
+    return run_file.with_suffix(".end")
+
+
+def leave_last_line(run_file: Path | None, error: MainstemError) -> None:
+    """Keep why the role ends beside its run file, for a supervisor that has to say it."""
+    if run_file is not None:
+        run_file.parent.mkdir(parents=True, exist_ok=True)
+        write_private(last_line_file(run_file), str(error).encode())
+
+
+@contextmanager
+def last_line(run_file: Path | None) -> Iterator[None]:
+    """Around all that a role does, the reading of its configuration included."""
+    try:
+        yield
+    except MainstemError as error:
+        leave_last_line(run_file, error)
+        raise
 
 
 def present(options: RoleOptions, ready: Callable[[], Readiness]) -> None:

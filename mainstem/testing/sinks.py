@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mainstem.testing.history import History
-from mainstem.testing.judge import Applied, Judge, shown
+from mainstem.testing.judge import Applied, HeldRecord, Judge, RecordJudge, shown
 from mainstem.testing.memory_runner import MemoryRunner
 from schemas.entities import MergedEntity
 from schemas.errors import Retriable
 from sinks.base import Delivery, Sink
 from sinks.batches import ends
 
-__all__ = ["FAULT_PROMISES", "PROMISES", "Applied", "SinkSubject"]
+__all__ = ["FAULT_PROMISES", "PROMISES", "Applied", "HeldRecord", "SinkSubject"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,8 @@ class SinkSubject:
     expected: Callable[[MergedEntity], Any] = shown
     """What `Applied.content` is for a merged entity; its descriptor unless said otherwise."""
     keeps_history: bool = False
+    records: Callable[[], Sequence[HeldRecord]] | None = None
+    """Read what the target holds of single records: of a sink that reads the changelog too."""
     outage: Callable[[], AbstractContextManager[None]] | None = None
     """For FAULT_PROMISES: while it is entered, the sink's system cannot be reached."""
     seed: int = 1
@@ -183,7 +185,15 @@ class _Stage:
         if topics.entities not in read:
             raise TypeError("the kit is for sinks that read the entities topic")
         self.history = History(topics, read, seed=subject.seed)
-        self.judge = Judge(subject.applied, subject.expected, topics.entities, keeps_history=subject.keeps_history)
+        if subject.records is not None and topics.changelog not in read:
+            raise TypeError("SinkSubject(records=…) is for sinks that read the changelog")
+        self.judge = Judge(
+            subject.applied,
+            subject.expected,
+            topics.entities,
+            keeps_history=subject.keeps_history,
+            records=None if subject.records is None else RecordJudge(subject.records, topics.changelog),
+        )
         self.runner = MemoryRunner(self.history.deliveries, written=self.judge.carried)
         self._draw = random.Random(subject.seed)  # noqa: S311 - to be repeated, not to be secret
 

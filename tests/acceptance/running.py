@@ -72,12 +72,12 @@ class Up(Installed):
 
     def launch(self) -> None:
         """Start it and do not wait."""
-        self.ready_file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "mainstem", "up", "--ready-file", str(self.ready_file), *self._options()]
         with self.log_file.open("ab") as out:
             self._process = subprocess.Popen(command, env=self._environment, stdout=out, stderr=subprocess.STDOUT)
 
     def start(self) -> "Up":
+        self.ready_file.unlink(missing_ok=True)
         self.launch()
         eventually(self._is_ready, READY_SECONDS, self.tail)
         self.facts = json.loads(self.ready_file.read_bytes())
@@ -94,6 +94,10 @@ class Up(Installed):
         assert code == 0, self.tail()
         assert left == []
         assert took < STOP_SECONDS, self.tail()
+
+    def wait(self) -> int:
+        """Return its exit code, once it ended by itself."""
+        return self._process.wait(READY_SECONDS)
 
     def kill(self) -> None:
         """Kill it and everything below it, all at once; nothing is told, nothing can tidy up."""

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from schemas.errors import ConfigError
+
 DEMO = [sys.executable, "-m", "mainstem", "demo"]
 STEPS = [
     r"^1  Start: Kafka, Postgres",
@@ -74,7 +76,7 @@ def test_a_catalogue_without_entities_is_refused_in_a_sentence(tmp_path, catalog
     done = subprocess.run(
         [*DEMO, "--once", "--catalog", catalog], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (ConfigError.exit_code, "", 1)
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""What goes wrong is one sentence on standard error that says which and what to do, and exit code 1."""
+"""What goes wrong is one sentence on standard error that says which and what to do, and an exit code: 1, or 78 where
+it is the configuration or the command line that somebody has to change."""
 
 import signal
 import socket
@@ -17,9 +18,11 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from psycopg import conninfo
 
 from mainstem.cli import app
+from schemas.errors import ConfigError
 from schemas.topics import Topics
 from tests.acceptance.running import ENVIRONMENT, Up, eventually, run, write_config
 
+CONFIGURATION = ConfigError.exit_code
 GONE = "127.0.0.1:1"
 REFUSED = "refused"
 
@@ -35,10 +38,10 @@ def configured(tmp_path):
     return call
 
 
-def _sentence(ended) -> str:
+def _sentence(ended, code=1) -> str:
     """Return the one sentence that a command failed with."""
     lines = ended.stderr.splitlines()
-    assert (ended.returncode, len(lines)) == (1, 1), ended.stderr
+    assert (ended.returncode, len(lines)) == (code, 1), ended.stderr
     assert lines[0].startswith("mainstem: ")
     return lines[0].removeprefix("mainstem: ")
 
@@ -161,12 +164,14 @@ def test_publish_for_a_connector_that_has_no_topic(installation):
 
 
 def test_publish_for_a_connector_that_cannot_be(installation):
-    said = _sentence(installation.run("publish", "--connector", "No_Id", "--delete", "component:default/any"))
+    said = _sentence(
+        installation.run("publish", "--connector", "No_Id", "--delete", "component:default/any"), CONFIGURATION
+    )
     assert said == "--connector No_Id: a connector id is 1 to 63 of a-z, 0-9 and '-'"
 
 
 def test_a_connector_that_is_not_configured(installation):
-    said = _sentence(installation.run("connectors", "run", "unheard-of"))
+    said = _sentence(installation.run("connectors", "run", "unheard-of"), CONFIGURATION)
     assert said.startswith("connector unheard-of is not configured; configured are: avro, ")
 
 
@@ -175,13 +180,15 @@ def test_a_connector_that_is_not_configured(installation):
 
 @pytest.mark.parametrize("command", ["config check", "up"])
 def test_an_unknown_key(configured, command):
-    said = _sentence(configured(command, {"kafak": {}}))
+    said = _sentence(configured(command, {"kafak": {}}), CONFIGURATION)
     assert said == "mainstem.yaml: kafak: unknown key; did you mean kafka?"
 
 
 @pytest.mark.parametrize("command", ["config check", "topics check"])
 def test_a_reserved_id(configured, command):
-    said = _sentence(configured(command, {"connectors": [{"connector_id": "override", "type": "external"}]}))
+    said = _sentence(
+        configured(command, {"connectors": [{"connector_id": "override", "type": "external"}]}), CONFIGURATION
+    )
     assert said.startswith("mainstem.yaml: connectors[0].connector_id: this id is reserved (override and manual ")
     assert said.endswith("choose another")
 
@@ -189,19 +196,19 @@ def test_a_reserved_id(configured, command):
 @pytest.mark.parametrize("command", ["config check", "up", "connectors run"])
 def test_a_type_that_is_not_installed(configured, command):
     config = {"connectors": [{"connector_id": "shop", "type": "corner-shop"}]}
-    said = _sentence(configured(command, config))
+    said = _sentence(configured(command, config), CONFIGURATION)
     assert "corner-shop" in said
     assert "external, git" in said
 
 
 def test_a_configuration_file_that_is_not_there():
-    said = _sentence(run("config", "check", "--config", "/nowhere/mainstem.yaml"))
+    said = _sentence(run("config", "check", "--config", "/nowhere/mainstem.yaml"), CONFIGURATION)
     assert said == "mainstem.yaml: cannot be read (no such file or directory); check the path and its permissions"
 
 
 def test_an_unknown_variable(configured):
     ended = configured("config check", {}, environment={"MAINSTEM_KAFKA__SERVERS": "x"})
-    assert "MAINSTEM_KAFKA__SERVERS" in _sentence(ended)
+    assert "MAINSTEM_KAFKA__SERVERS" in _sentence(ended, CONFIGURATION)
 
 
 # -- what is taken

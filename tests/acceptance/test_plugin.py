@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.errors import ConfigError
 from tests.acceptance.running import Up, eventually, run
 from tests.source_server import SourceServer, as_json, source_server
 
@@ -86,7 +87,7 @@ def test_without_the_package_its_sink_is_named_as_missing(home, tmp_path):
     alone = run("config", "check", cwd=tmp_path)
     together = run("config", "check", cwd=tmp_path, environment={**beside(home), "DESK_TOKEN": "canary-token"})
 
-    assert (alone.returncode, together.returncode, together.stderr) == (1, 0, "")
+    assert (alone.returncode, together.returncode, together.stderr) == (ConfigError.exit_code, 0, "")
     assert "theirs" in alone.stderr
 
 

@@ -175,6 +175,23 @@ def test_one_older_than_deletes_are_remembered_is_replayed_with_force_alone(lett
     assert old.timestamp in [change.timestamp()[1] for change in letters.changes()]
 
 
+@pytest.mark.parametrize("verb", ["replay", "discard"])
+def test_a_name_that_is_wrong_stops_none_of_the_others(letters, verb):
+    first, last = letters.put(), letters.put()
+    ended = letters.run(verb, first.id, "1/999", "pay", last.id)
+    told = ended.stderr.splitlines()
+    assert [line.split()[0] for line in ended.stdout.splitlines()] == [first.id, last.id]
+    assert letters.ids() == []
+    assert (ended.exit_code, len(told)) == (1, 2)
+    assert told[0].startswith("there is no dead letter 1/999")
+    assert told[1].startswith("'pay' is no dead letter")
+
+
+@pytest.mark.parametrize("stage", ["decode", "*", "d*", "s*", "sink:postgres", "sink:*", "*ost*"])
+def test_a_stage_that_there_may_be_is_looked_for(letters, stage):
+    assert letters.run("list", "--stage", stage).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("letter", "sentence"),
     [
@@ -230,12 +247,18 @@ def test_a_payload_is_shown_by_show_alone(letters):
     [
         ("show 1/999", MainstemError, "there is no dead letter 1/999"),
         ("show 9/0", MainstemError, "there is no dead letter 9/0"),
-        ("replay 1/999 --force", MainstemError, "there is no dead letter 1/999"),
         ("show pay", ConfigError, "'pay' is no dead letter: it is named by partition and offset, as in 3/42"),
         ("replay", ConfigError, "nothing to replay: name dead letters"),
         ("discard", ConfigError, "nothing to discard: name dead letters"),
         ("replay 1/0 --stage decode", ConfigError, "not both at once"),
         ("list --since yesterday", ConfigError, "--since: 30m, 24h, 7d ago"),
+        (
+            "list --stage foo",
+            ConfigError,
+            "--stage foo: there is no such stage; stages: decode, merge, sink:NAME, valid",
+        ),
+        ("list --stage decod", ConfigError, "--stage decod: there is no such stage; did you mean decode?"),
+        ("list --stage sink:", ConfigError, "--stage sink:: there is no such stage"),
         ("list --connector A", ConfigError, "--connector A: a connector id is"),
     ],
 )

@@ -8,11 +8,14 @@ import pytest
 import stamina
 from confluent_kafka import KafkaException
 
-from mainstem.testing.sinks import FAULT_PROMISES, PROMISES, Applied, SinkSubject
+from mainstem.testing.sinks import FAULT_PROMISES, PROMISES, Applied, HeldRecord, SinkSubject
 from sinks.incidents import IncidentsSink
 from sinks.postgres.sink import PostgresSink
 
 ROWS = "SELECT entity_ref, version, CASE WHEN deleted_at IS NULL THEN entity END FROM entities"
+
+
+RECORDS = "SELECT entity_ref, data_source, source_version FROM entity_records"
 
 
 @pytest.mark.parametrize("promise", PROMISES + FAULT_PROMISES, ids=lambda promise: promise.__name__)
@@ -24,13 +27,18 @@ def test_the_sink_postgres_keeps_the_promise(promise, dsn, stage):
         with psycopg.connect(dsn) as connection:
             return [Applied(entity_ref=ref, version=at, content=shown) for ref, at, shown in connection.execute(ROWS)]
 
+    def records():
+        with psycopg.connect(dsn) as connection:
+            found = connection.execute(RECORDS).fetchall()
+        return [HeldRecord(entity_ref=ref, connector=connector, version=at) for ref, connector, at in found]
+
     @contextmanager
     def locked():
         with psycopg.connect(dsn) as connection:
             connection.execute("LOCK TABLE entities, entity_records, sink_offsets IN ACCESS EXCLUSIVE MODE")
             yield
 
-    promise(SinkSubject(make=lambda: PostgresSink(settings), applied=rows, outage=locked))
+    promise(SinkSubject(make=lambda: PostgresSink(settings), applied=rows, records=records, outage=locked))
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)

@@ -76,7 +76,7 @@ def test_every_command_is_one_of_ours_and_reads_the_mounted_file(ours):
 
 
 def test_the_mounted_configuration_can_be_used(config):
-    Installation(config=config, config_file=None, data_dir=Path("none"), running=None).check_plugins()
+    Installation(config=config, data_dir=Path("none"), running=None).check_plugins()
 
     assert config.warnings == ()
 

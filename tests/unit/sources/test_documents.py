@@ -102,7 +102,7 @@ def test_aliases_are_written_out():
         ("? [a]\n: b", "it cannot be read: a list or an object as a key (line 1)"),
         ('a: "\\0"', "it cannot be read: the character U+0000 (line 1)"),
         ("a: b\nc: \0", "it cannot be read: a character that YAML does not allow (line 2)"),
-        ("a:\n\t- b", "it cannot be read: no YAML: found character that cannot start any token (line 2)"),
+        ("a:\n\t- b", "it cannot be read: found character that cannot start any token (line 2)"),
         ("- a", "a document must be an object"),
         ("text", "a document must be an object"),
         ("3", "a document must be an object"),

@@ -1,6 +1,8 @@
 """What the processor says is to be written, where random changes would rarely lead."""
 
 import orjson
+import pytest
+import structlog
 from faust.types.tuples import TP
 from prometheus_client import CollectorRegistry
 
@@ -67,3 +69,15 @@ def test_two_tenants_entities_of_one_name_are_two():
     for offset, (connector, key) in enumerate(zip(("git", "cmdb"), keys, strict=True)):
         worker.take_under(policy, arriving(connector, offset, change(), key=key))
     assert [key for _, key in worker.table.states] == keys
+
+
+@pytest.mark.parametrize(
+    ("key", "told"), [(b"git", []), (b"cmdb", ["control.wrong_key"]), (None, ["control.wrong_key"])]
+)
+def test_a_control_record_under_another_key_is_obeyed_and_told(key, told):
+    worker = Worker()
+    word = orjson.dumps({"op": "outage", "observedAt": 1_000})
+    with structlog.testing.capture_logs() as logs:
+        outputs = worker.take(arriving("git", 0, word, key=key), git=1)
+    assert ([each["event"] for each in logs], list(outputs)) == (told, [])
+    assert worker.state.outages.lasting == {"git"}

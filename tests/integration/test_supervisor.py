@@ -1,0 +1,50 @@
+"""What `up` says of its roles, which are processes of their own here as well."""
+
+import threading
+import time
+
+import pytest
+import structlog
+
+from mainstem.role_process import RoleSpec
+from mainstem.supervisor import Supervisor
+from schemas.errors import ConfigError
+from tests.acceptance.running import write_config
+
+NOWHERE = {"kafka": {"bootstrap_servers": "127.0.0.1:1"}, "postgres": {"dsn": "postgresql://me@127.0.0.1:1/catalog"}}
+
+
+def _supervisor(tmp_path, role, *arguments, **options):
+    file = write_config(tmp_path / "mainstem.yaml", {**NOWHERE, "api": {"port": 0}})
+    common = ("--config", str(file), "--data-dir", str(tmp_path / "d"))
+    specs = [RoleSpec(name=role, arguments=(*arguments, *common))]
+    run_dir = tmp_path / "d" / "run"
+    return Supervisor(specs, {}, run_dir=run_dir, is_healthy=lambda: True, log_dir=tmp_path, **options)
+
+
+def test_a_role_that_cannot_use_its_configuration_is_not_tried_again(tmp_path):
+    supervisor = _supervisor(tmp_path, "sink-backstage", "sinks", "run", "backstage")
+    with structlog.testing.capture_logs() as logs, pytest.raises(ConfigError) as ended:
+        supervisor.run(threading.Event(), on_ready=lambda: None)
+    started = [each for each in logs if each["event"] == "up.role_started"]
+    sentence = "role sink-backstage: sinks.backstage: enabled is false; set it to true to run the sink"
+    assert (str(ended.value), len(started)) == (sentence, 1)
+
+
+def test_while_roles_are_waited_for_it_is_told_which_and_why(tmp_path):
+    told = threading.Event()
+
+    def note(_logger, _method, event):
+        if event["event"] == "up.waiting" and event["roles"]["api"] not in {"starts", "does not answer yet"}:
+            waiting.append(event["roles"])
+            told.set()
+        raise structlog.DropEvent
+
+    waiting = []
+    structlog.configure(processors=[note])
+    try:
+        supervisor = _supervisor(tmp_path, "api", "api", "run", clock=lambda: 100 * time.monotonic())
+        supervisor.run(told, on_ready=lambda: None)
+    finally:
+        structlog.reset_defaults()
+    assert waiting == [{"api": "PoolTimeout"}]
