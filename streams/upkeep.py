@@ -138,12 +138,10 @@ class Upkeep:
 
     def doubt_foreign(self) -> None:
         """Act on what was found, and ask nobody."""
-        for partition in self._engine.foreign.take():
-            state = self._engine.owned.get(partition)
-            if state is not None:
-                log.error("processor.foreign_writes", partition=partition)
-                self._engine.metrics.foreign_writes.inc()
-                state.doubt_all()
+        for partition in self._engine.foreign.take(self._engine.owned):
+            log.error("processor.foreign_writes", partition=partition)
+            self._engine.metrics.foreign_writes.inc()
+            self._engine.owned[partition].doubt_all()
 
     # -- looks
 
