@@ -194,6 +194,12 @@ class SinkMetrics:
             ("sink", "topic"),
             registry=registry,
         )
+        self.late = Counter(
+            "mainstem_sink_late_records",
+            "Records passed over: a worker wrote them that had lost its partition, and its successor writes them anew.",
+            ("sink", "topic"),
+            registry=registry,
+        )
         self.retries = Counter(
             "mainstem_sink_retries", "Batches tried again after a fault that may pass.", ("sink",), registry=registry
         )
@@ -267,7 +273,7 @@ class SinkMetrics:
 
     def begin_topic(self, sink: str, topic: str) -> None:
         """Start every series of a topic."""
-        for each in (self.rows, self.dead_letters, self.rebuilds, self.replayed, self.swept):
+        for each in (self.rows, self.dead_letters, self.late, self.rebuilds, self.replayed, self.swept):
             each.labels(sink, topic)
 
 
