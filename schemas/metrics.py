@@ -135,7 +135,7 @@ class ProcessorMetrics:
         )
         self.quarantined = Counter(
             "mainstem_processor_quarantined",
-            "Records that were set aside because the worker had crashed on their offset five times.",
+            "Records, and keys of the changelog, that were set aside: the worker had crashed on them five times.",
             ("topic", "partition"),
             registry=registry,
         )

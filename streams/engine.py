@@ -21,7 +21,7 @@ from faust.types.tuples import TP
 
 from schemas.metrics import ProcessorMetrics
 from schemas.records import VERSION_BITS
-from streams.crashes import Crashes
+from streams.crashes import Crashes, KeyCrashes
 from streams.distrust import Distrust
 from streams.foreign import ForeignWrites
 from streams.lease import Lease
@@ -60,6 +60,7 @@ class Engine(faust.App):
         super().__init__(*args, datadir=str(data_dir), **kwargs)
         self.lease = Lease(self.conf.broker_session_timeout)
         self.crashes = Crashes(data_dir)
+        self.key_crashes = KeyCrashes(data_dir)
         self.distrust = Distrust(data_dir)
         self.foreign = ForeignWrites()
         self.owned: dict[int, PartitionState] = {}

@@ -81,6 +81,26 @@ def test_a_record_that_ends_the_process_five_times_is_set_aside_and_the_others_a
     ]
 
 
+def test_an_entity_that_ends_the_process_in_a_rollout_five_times_is_left_as_it_is(own):
+    names = ("before", "deadly", "later")
+    for name in names:
+        for connector in CONNECTORS:
+            own.put(connector, component(name, spec={"owner": connector}))
+    own.worker.start()
+    own.settle()
+    own.worker.stop()
+    own.worker.settings["deadly"] = "deadly"
+    own.configure(git={"priority": 70})
+    own.worker.start()
+    ended = 0
+    while not is_rolled_out(own, names):
+        ended += own.worker.restart_when_ended(0.5)
+        assert ended <= 6, own.worker.output()[-3000:]
+    assert [own.writes(name)[-1].entity["spec"]["owner"] for name in names] == ["git", "cmdb", "git"]
+    assert ended == 5
+    assert '"key": "component:default/deadly"' in own.worker.output()
+
+
 def test_a_local_store_that_belongs_to_another_log_is_removed_and_made_anew(own, kafka):
     own.worker.start()
     for owner in ("a", "b"):
@@ -128,6 +148,12 @@ def test_a_recovery_that_stands_still_ends_the_process_and_the_next_start_reads_
     own.eventually(lambda: len(own.writes("svc-1")) == 2)
     assert "processor.store_removed" in own.worker.output()
     assert own.writes("svc-1")[-1].change == "updated"
+
+
+def is_rolled_out(installation, names):
+    """Whether no partition is on its way to another policy, and all of *names* but the deadly one are of git."""
+    are_noted = all(each["fingerprint"] for each in policy_records(installation))
+    return are_noted and owners(installation).count("git") == len(names) - 1
 
 
 def newest(installation):
