@@ -27,6 +27,7 @@ __all__ = [
     "decode_records",
     "encode_entity",
     "encode_records",
+    "entity_version",
     "records_version",
 ]
 
@@ -157,13 +158,31 @@ def decode_records(data: bytes) -> Records:
 
 def records_version(data: bytes) -> int:
     """Return the version of an encoded :class:`Records` without reading the rest of it."""
+    return _long_at(data, WIRE.size)[0]
+
+
+def entity_version(data: bytes) -> int:
+    """Return the version of an encoded :class:`MergedEntity` without reading the rest; whatever else it is, a number.
+
+    Every schema of it begins with tenant, entityRef and version.
+    """
+    at = WIRE.size
+    for _ in ("tenant", "entityRef"):
+        length, at = _long_at(data, at)
+        at += max(0, length)
+    return _long_at(data, at)[0]
+
+
+def _long_at(data: bytes, at: int) -> tuple[int, int]:
+    """Return the Avro long that begins there, and where it ends."""
     number = shift = 0
-    for byte in data[WIRE.size : WIRE.size + 10]:
+    for byte in data[at : at + 10]:
         number |= (byte & 0x7F) << shift
+        at += 1
         if byte < 0x80:  # noqa: PLR2004 - the last byte of an Avro varint has its high bit clear
             break
         shift += 7
-    return (number >> 1) ^ -(number & 1)
+    return (number >> 1) ^ -(number & 1), at
 
 
 def _record(row: dict[str, Any]) -> Record:

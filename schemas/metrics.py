@@ -135,7 +135,7 @@ class ProcessorMetrics:
         )
         self.quarantined = Counter(
             "mainstem_processor_quarantined",
-            "Records that were set aside because the worker had crashed on their offset five times.",
+            "Records, and keys of the changelog, that were set aside: the worker had crashed on them five times.",
             ("topic", "partition"),
             registry=registry,
         )
@@ -191,6 +191,12 @@ class SinkMetrics:
         self.dead_letters = Counter(
             "mainstem_sink_dead_letters",
             "Records that the sink could not carry on.",
+            ("sink", "topic"),
+            registry=registry,
+        )
+        self.late = Counter(
+            "mainstem_sink_late_records",
+            "Records passed over: a worker wrote them that had lost its partition, and its successor writes them anew.",
             ("sink", "topic"),
             registry=registry,
         )
@@ -267,7 +273,7 @@ class SinkMetrics:
 
     def begin_topic(self, sink: str, topic: str) -> None:
         """Start every series of a topic."""
-        for each in (self.rows, self.dead_letters, self.rebuilds, self.replayed, self.swept):
+        for each in (self.rows, self.dead_letters, self.late, self.rebuilds, self.replayed, self.swept):
             each.labels(sink, topic)
 
 

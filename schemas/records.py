@@ -7,6 +7,8 @@ import orjson
 
 NEVER: Final = float("inf")
 """A ttl that never ends, and a moment that never comes."""
+VERSION_BITS: Final = 20
+"""The version of a state and of a merged entity is `epoch << 20 | counter`; a full counter carries into the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ beside them:
 
 - what Mainstem writes (`MergedEntity`, `Records`) carries the registry's id, else that of the file;
 - in topics that Mainstem alone writes, an id that ids.json gives to a version of that record means that file; another
-  one is looked up in the registry; one that nobody knows (any more) is read with the files of that record, the newest
-  first, so that a registry can be switched off again;
+  one is looked up in the registry; one that nobody knows (any more), or that cannot be asked for, is read with the
+  files of that record, the newest first, so that a registry can be away, or be switched off again;
 - in changes topics an id is the registry's when that schema is a record named `Change`, else that of the file.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import fastavro
 import orjson
 
-from schemas.errors import ConfigError, DecodeError
+from schemas.errors import ConfigError, DecodeError, Retriable
 from schemas.topics import Topics
 
 if TYPE_CHECKING:
@@ -91,12 +91,17 @@ def header(file: str) -> bytes:
 def candidates(file: str, wire_id: int) -> Sequence[Any]:
     """Return the schemas that may have written a value of that record under *wire_id*: the first that fits did.
 
-    Raises DecodeError when there is none, Retriable while the registry cannot be asked.
+    Raises DecodeError when there is none; of a change, Retriable while the registry cannot be asked.
     """
     found = _known.get((file, wire_id))
     if found is None:
-        named = [schema(own) for known, own in _own_ids(file).items() if known == wire_id]
-        registered = [] if named and file != CHANGE else _registered(file, wire_id)
+        named = [schema(own) for known, own in (_own_ids(file) | _given_ids(file)).items() if known == wire_id]
+        try:
+            registered = [] if named and file != CHANGE else _registered(file, wire_id)
+        except Retriable:
+            if file == CHANGE:
+                raise
+            registered = []  # a merge reads what it holds: it must not fail for want of a registry
         found = tuple(registered + named)
         if registered or (named and _registry is None) or (named and file != CHANGE):
             _known[file, wire_id] = found  # what an id stands for never changes; that nobody knows it does
@@ -122,6 +127,11 @@ def schema(file: str) -> Any:
 def _own_ids(record: str) -> dict[int, str]:
     """Return the ids of every version of a record, and their files."""
     return {wire_id: file for wire_id, file in sorted(file_ids().items()) if _record_of(file) == record}
+
+
+def _given_ids(record: str) -> dict[int, str]:
+    """Return the ids that the registry gave, when this process registered them, to the versions of a record."""
+    return {wire_id: file for file, wire_id in _given.items() if _record_of(file) == record}
 
 
 def _registered(file: str, wire_id: int) -> list[Any]:

@@ -39,6 +39,11 @@ class Batch:
         if not delivery.key.startswith(RESERVED_PREFIX):
             self.deliveries.append(delivery)
 
+    def leave_out(self, deliveries: Iterable[Delivery]) -> None:
+        """Carry these not on; reading goes on behind them all the same."""
+        left = {(delivery.topic, delivery.partition, delivery.offset) for delivery in deliveries}
+        self.deliveries = [each for each in self.deliveries if (each.topic, each.partition, each.offset) not in left]
+
     @property
     def is_full(self) -> bool:
         return self._count >= self.limits.records or self._size >= self.limits.size

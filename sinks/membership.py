@@ -125,10 +125,8 @@ class Membership:
         if self.lag == 0:
             self._metrics.progress.labels(self._name).set(time.time())
 
-    def commit(self, positions: Positions) -> None:
-        self.consumer.commit(
-            offsets=[TopicPartition(*partition, offset) for partition, offset in positions.items()], asynchronous=True
-        )
+    def commit(self, offsets: list[TopicPartition]) -> None:
+        self.consumer.commit(offsets=offsets, asynchronous=True)
 
     def _read(self, seconds: float) -> Delivery | None:
         message: Message | None = self.consumer.poll(seconds)

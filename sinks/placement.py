@@ -1,7 +1,8 @@
 """Where a sink begins to read a partition that it was given."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -12,6 +13,8 @@ from sinks.base import Partition, Positions, Sink
 
 log = structlog.get_logger(__name__)
 
+_EPOCH: Final = "epoch="
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
@@ -21,6 +24,14 @@ class Start:
     missed: int = 0
 
 
+class Committed(NamedTuple):
+    """What the consumer group keeps of a partition."""
+
+    offset: int
+    epoch: int
+    """The highest of the records before the offset; 0 where it was not said."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """Where to begin each partition of an assignment."""
@@ -28,6 +39,8 @@ class Placement:
     offsets: Positions
     rebuilding: Positions
     """Those that are read anew, and where that began."""
+    epochs: Mapping[Partition, int]
+    """The highest epoch before the offset, where it is known."""
     is_stored: bool
     """Whether the sink stores positions with what it writes."""
 
@@ -53,11 +66,12 @@ def place(sink: Sink, consumer: Consumer, partitions: Collection[Partition]) -> 
     """Return where to begin. Raises Retriable while Kafka or the sink cannot say it."""
     positions = sink.stored_positions(partitions)
     try:
-        stored = _committed(consumer, partitions) if positions is None else positions
+        committed = _committed(consumer, partitions)
         bounds = {partition: watermarks(consumer, partition) for partition in partitions}
     except KafkaException as error:
         raise kafka.classified(error.args[0]) from error
     name = sink.settings.name
+    stored = {at: known.offset for at, known in committed.items()} if positions is None else positions
     found = {
         partition: begin(partition, stored.get(partition), low=low, high=high, sink=name)
         for partition, (low, high) in bounds.items()
@@ -70,6 +84,8 @@ def place(sink: Sink, consumer: Consumer, partitions: Collection[Partition]) -> 
     return Placement(
         offsets={partition: start.offset for partition, start in found.items()},
         rebuilding=sink.rebuilding(partitions),
+        # One that was committed further on tells of records that will be read again.
+        epochs={at: known.epoch for at, known in committed.items() if known.offset <= found[at].offset},
         is_stored=positions is not None,
     )
 
@@ -80,10 +96,27 @@ def watermarks(consumer: Consumer, partition: Partition) -> tuple[int, int]:
     return low, high
 
 
-def _committed(consumer: Consumer, partitions: Collection[Partition]) -> Positions:
+def committing(positions: Positions, epochs: Mapping[Partition, int]) -> list[TopicPartition]:
+    """Return what to commit: *positions*, and the highest epoch before each."""
+    return [
+        TopicPartition(*at, offset, metadata=f"{_EPOCH}{epochs[at]}" if at in epochs else "")
+        for at, offset in positions.items()
+    ]
+
+
+def _committed(consumer: Consumer, partitions: Collection[Partition]) -> dict[Partition, Committed]:
     asked = [TopicPartition(*partition) for partition in partitions]
     answers = consumer.committed(asked, timeout=kafka.ANSWER_SECONDS)
     for answer in answers:
         if answer.error:
             raise KafkaException(answer.error)
-    return {(answer.topic, answer.partition): answer.offset for answer in answers if answer.offset >= 0}
+    return {
+        (answer.topic, answer.partition): Committed(answer.offset, _epoch_of(answer.metadata))
+        for answer in answers
+        if answer.offset >= 0
+    }
+
+
+def _epoch_of(metadata: str | None) -> int:
+    text = (metadata or "").removeprefix(_EPOCH)
+    return int(text) if text.isdecimal() else 0

@@ -15,8 +15,9 @@ from sinks.backoff import pauses
 from sinks.base import Delivery, Sink
 from sinks.batches import Batch, Limits, ends, isolate
 from sinks.dead_letters import DeadLetters
+from sinks.fence import Fence
 from sinks.membership import Interrupted, Membership
-from sinks.placement import place
+from sinks.placement import committing, place
 from sinks.upkeep import Upkeep
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,7 @@ class SinkRunner:
         self._done = 0
         self._dead_letters = DeadLetters(settings.client, settings.topics.dead_letters, self._name)
         self._group = Membership(settings, metrics=metrics, limits=self._limits, clock=clock)
+        self._fence = Fence(settings.topics)
         self._upkeep = Upkeep(sink, self._group, metrics, self._patiently, clock)
 
     @property
@@ -85,6 +87,7 @@ class SinkRunner:
                 self._place()
             batch = self._group.gather()
             if batch.ends:
+                self._pass_over_late(batch)
                 self._carry(batch)
             self._upkeep.run()
         except Interrupted:
@@ -95,10 +98,23 @@ class SinkRunner:
         wanted = self._group.unplaced
         found = self._patiently(lambda: place(self._sink, self._group.consumer, wanted))
         self._upkeep.begin(found)
+        self._fence.begin(found.epochs)
         for topic in {topic for topic, _ in wanted}:  # a first failure that has no zero before it is not seen
             self._metrics.begin_topic(self._name, topic)
         self._group.begin(found.offsets)
         log.info("sink.partitions_assigned", sink=self._name, count=len(wanted), rebuilding=len(found.rebuilding))
+
+    def _pass_over_late(self, batch: Batch) -> None:
+        """Leave out what a worker wrote that had lost its partition; its successor writes it anew, behind it."""
+        late = [delivery for delivery in batch.deliveries if self._fence.is_late(delivery)]
+        # While a partition is read anew, the only record of a key may be one of them.
+        late = [delivery for delivery in late if not self._upkeep.is_rebuilding(delivery.topic, delivery.partition)]
+        for delivery in late:
+            log.warning("sink.late_record_passed_over", sink=self._name, topic=delivery.topic,
+                        partition=delivery.partition, offset=delivery.offset)  # fmt: skip
+            self._metrics.late.labels(self._name, delivery.topic).inc()
+        if late:
+            batch.leave_out(late)
 
     def _carry(self, batch: Batch) -> None:
         """Write the batch, poison set aside, and commit."""
@@ -112,7 +128,7 @@ class SinkRunner:
             self._patiently(lambda: self._sink.write((), left))
             self._group.positions |= left
         self._metrics.carried((each.timestamp for each in batch.deliveries), self._clock() - began, time.time())
-        self._group.commit(batch.ends)
+        self._group.commit(committing(batch.ends, self._fence.epochs))
         self._done += len(batch.deliveries)
         self._metrics.progress.labels(self._name).set(time.time())
         log.debug("sink.batch_written", sink=self._name, records=len(batch.deliveries))

@@ -19,10 +19,11 @@ import structlog
 log = structlog.get_logger(__name__)
 
 QUARANTINED_AFTER: Final = 5
-"""Crashes on one offset."""
+"""Crashes on one offset, or on one key."""
 
 _SIZE: Final = 4096
 _HEAD: Final = struct.Struct(">HIQQ")  # length of the topic's name, partition, first and last offset
+_KEY_HEAD: Final = struct.Struct(">HIq")  # length of the key, partition, version of its state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,87 @@ class Crashes:
 
     def _clear(self) -> None:
         self._slot[:2] = b"\0\0"
+
+
+@dataclass(slots=True, kw_only=True)
+class SuspectKey:
+    """A key that was being merged anew when the process ended, as its state was then."""
+
+    partition: int
+    key: bytes
+    version: int
+    """Of the state."""
+    crashes: int = 1
+
+
+class KeyCrashes:
+    """The keys on which the process ended while it merged them anew: because time passed, or the policy changed.
+
+    No record of a source is to blame, so none can be set aside: such a key keeps what was published of it until
+    something else becomes of its state. Lives in the files of *directory*.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._file = directory / "suspect-keys.json"
+        self._slot = _slot(directory / "merging-key")
+        self._suspects = self._remembered()
+        self._told: set[tuple[int, bytes]] = set()
+        found = self._read()
+        if found is not None:
+            self._suspect(found)
+        self._clear()
+
+    def is_guilty(self, partition: int, key: bytes, version: int) -> bool:
+        """Whether the process ended so often on that state that it is left as it is."""
+        suspect = self._suspects.get((partition, key))
+        return suspect is not None and suspect.version == version and suspect.crashes >= QUARANTINED_AFTER
+
+    def tell_once(self, partition: int, key: bytes) -> bool:
+        """Return True when this process asks for the first time."""
+        is_new = (partition, key) not in self._told
+        self._told.add((partition, key))
+        return is_new
+
+    @contextmanager
+    def watching(self, partition: int, key: bytes, version: int) -> Iterator[None]:
+        """Let a next process know if this one ends within, by whatever cause."""
+        self._slot[_KEY_HEAD.size : _KEY_HEAD.size + len(key)] = key
+        self._slot[: _KEY_HEAD.size] = _KEY_HEAD.pack(len(key), partition, version)
+        yield
+        # Not in a `finally`: an exception ends the process, and is what is to be found.
+        self._clear()
+        if (partition, key) in self._suspects:
+            del self._suspects[partition, key]
+            self._remember()
+
+    def _suspect(self, found: SuspectKey) -> None:
+        before = self._suspects.get((found.partition, found.key))
+        if before is not None and before.version == found.version:
+            found.crashes += before.crashes
+        log.warning("processor.ended_while_merging_anew", partition=found.partition, crashes=found.crashes,
+                    key=found.key.decode(errors="replace"))  # fmt: skip
+        self._suspects[found.partition, found.key] = found
+        self._remember()
+
+    def _read(self) -> SuspectKey | None:
+        length, partition, version = _KEY_HEAD.unpack_from(self._slot)
+        key = self._slot[_KEY_HEAD.size : _KEY_HEAD.size + length]
+        return SuspectKey(partition=partition, key=key, version=version) if length else None
+
+    def _clear(self) -> None:
+        self._slot[:2] = b"\0\0"
+
+    def _remember(self) -> None:
+        rows = [{**asdict(each), "key": each.key.hex()} for each in self._suspects.values()]
+        fresh = self._file.with_suffix(".new")
+        fresh.write_bytes(orjson.dumps(rows))
+        fresh.replace(self._file)
+
+    def _remembered(self) -> dict[tuple[int, bytes], SuspectKey]:
+        rows = orjson.loads(self._file.read_bytes()) if self._file.exists() else []
+        found = [SuspectKey(**{**row, "key": bytes.fromhex(row["key"])}) for row in rows]
+        return {(each.partition, each.key): each for each in found}
 
 
 def _slot(path: Path) -> mmap.mmap:

@@ -13,20 +13,22 @@ from pathlib import Path
 from typing import Any, Final
 
 import faust
+import orjson
 import structlog
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.serializers.codecs import Codec
 from faust.types.tuples import TP
 
 from schemas.metrics import ProcessorMetrics
-from streams.crashes import Crashes
+from schemas.records import VERSION_BITS
+from streams.crashes import Crashes, KeyCrashes
 from streams.distrust import Distrust
 from streams.foreign import ForeignWrites
 from streams.lease import Lease
 from streams.outages import Outages
 from streams.partition import Merging, PartitionState, Written
 from streams.rollout import PolicyRecord
-from streams.table import EPOCH_KEY, OUTAGES_KEY, POLICY_KEY, RELEASED, VERSION_BITS, RunTable, StateWrite
+from streams.table import ENDS_KEY, EPOCH_KEY, OUTAGES_KEY, POLICY_KEY, RELEASED, RunTable, StateWrite
 from streams.transport import Output, Position, Run, RunTransport
 from streams.upkeep import Upkeep
 
@@ -58,6 +60,7 @@ class Engine(faust.App):
         super().__init__(*args, datadir=str(data_dir), **kwargs)
         self.lease = Lease(self.conf.broker_session_timeout)
         self.crashes = Crashes(data_dir)
+        self.key_crashes = KeyCrashes(data_dir)
         self.distrust = Distrust(data_dir)
         self.foreign = ForeignWrites()
         self.owned: dict[int, PartitionState] = {}
@@ -265,13 +268,15 @@ class Engine(faust.App):
     async def _write_state(self, run: Run, partition: int, state: list[StateWrite]) -> None:
         producer = await self.maybe_start_producer()
         outputs = [Output(write.key, write.value, write.headers) for write in state]
-        answers = await producer.send_all(self._changelog, partition, outputs)
+        answers = await producer.send_all(self.changelog, partition, outputs)
         answered = await asyncio.gather(*answers)
+        # What another worker wrote before it was not read: were we cut off, it is what our successor knows.
+        is_whole = bool(answered) and self.foreign.is_alone(TP(self.changelog, partition))
         # The first offset of the last batch: what recovery reads again is no newer than what is held.
-        self._table.settle(run, partition, state, answered[-1].offset if answered else None)
+        self._table.settle(run, partition, state, answered[-1].offset if is_whole else None)
 
     @property
-    def _changelog(self) -> str:
+    def changelog(self) -> str:
         return str(self._table.changelog_topic.get_topic_name())
 
     # -- gaining and losing partitions
@@ -284,34 +289,38 @@ class Engine(faust.App):
         """
         begun: dict[int, PartitionState] = {}
         wanted = sorted(set(partitions))
-        for tp, end in (await self.consumer.highwaters(*(TP(self._entities, each) for each in wanted))).items():
-            self.foreign.begin(TP(*tp), end)
+        ends = await self.consumer.highwaters(*(TP(self._entities, each) for each in wanted))
         for partition in wanted:
             record = PolicyRecord.decode(self._table.reserved(partition, POLICY_KEY))
             record.admit(self.merging.revision)
-            self._table.recovered(partition)
+            read, left = self._table.recovered(partition), self._table.ends(partition)
             highest = max(self._table.highest_version(partition), self._versions.get(partition, 0))
             was_released = self._table.is_released(partition)
             epoch = max(int(time.time()), (highest >> VERSION_BITS) + 1)
-            written = await self._write_reserved(partition, EPOCH_KEY, b"%d" % epoch)
-            self.foreign.begin(TP(self._changelog, partition), written + 1)
+            written = await self._write_reserved(partition, {EPOCH_KEY: b"%d" % epoch})
+            changelog, entities = TP(self.changelog, partition), TP(self._entities, partition)
+            self.foreign.begin(changelog, written + 1, expected=1 + (left["changelog"] if left else read))
+            self.foreign.begin(entities, ends[entities] or 0, expected=left["entities"] if left else None)
             state = PartitionState(self._table, partition, epoch << VERSION_BITS, is_doubtful=not was_released)
             state.learn(Outages.decode(self._table.reserved(partition, OUTAGES_KEY)))
             state.policy_record = record
             begun[partition] = state
         return begun
 
-    async def _write_reserved(self, partition: int, key: bytes, value: bytes) -> int:
-        """Return the offset of the record, once the broker has answered."""
+    async def _write_reserved(self, partition: int, values: dict[bytes, bytes]) -> int:
+        """Write *values* by key in their order; return the offset of the last one, once the broker has answered."""
         producer = await self.maybe_start_producer()
-        (answer,) = await producer.send_all(self._changelog, partition, [Output(key, value)])
-        written = await answer
-        self._table.note(partition, key, value)
-        return int(written.offset)
+        outputs = [Output(key, value) for key, value in values.items()]
+        (answer,) = await producer.send_all(self.changelog, partition, outputs)
+        first = (await answer).offset
+        for key, value in values.items():
+            self._table.note(partition, key, value)
+        return int(first) + len(values) - 1
 
     def own(self, begun: dict[int, PartitionState], assigned: Iterable[TP]) -> None:
         """The partitions that :meth:`begin` prepared are ours, and no revocation came in between."""
         self.owned.update(begun)
+        self.upkeep.doubt_foreign()
         self._recovery_began = None
         for tp in assigned:
             self.metrics.begin_partition(tp.topic, tp.partition)
@@ -352,9 +361,15 @@ class Engine(faust.App):
     async def _release_one(self, partition: int, state: PartitionState) -> None:
         if state.is_being_rewritten:
             record = replace(state.policy_record, version=state.next_version())
-            await self._write_reserved(partition, POLICY_KEY, record.encode())
+            await self._write_reserved(partition, {POLICY_KEY: record.encode()})
         elif not (state.is_doubtful and self.consumer.is_behind(partition)):
             state.version = ((state.version >> VERSION_BITS) + 1) << VERSION_BITS
             released = b"%d" % (state.version >> VERSION_BITS) + RELEASED
-            await self._write_reserved(partition, EPOCH_KEY, released)
+            ends = {
+                "version": state.version,
+                "entities": self.foreign.end(TP(self._entities, partition)),
+                # Behind the two records that are about to be written.
+                "changelog": self.foreign.end(TP(self.changelog, partition)) + 2,
+            }
+            await self._write_reserved(partition, {ENDS_KEY: orjson.dumps(ends), EPOCH_KEY: released})
         # Otherwise what our predecessor left is not all replaced: the next owner must doubt as we did.

@@ -18,17 +18,31 @@ class ForeignWrites:
     def __init__(self) -> None:
         self._next: dict[TP, int] = {}
         self._under_way: Counter[TP] = Counter()
+        self._shared: set[TP] = set()
         self._found: set[int] = set()
 
-    def begin(self, tp: TP, end: int) -> None:
-        """*tp* is ours, and our next record of it gets the offset *end*."""
+    def begin(self, tp: TP, end: int, *, expected: int | None = None) -> None:
+        """*tp* is ours, and our next record of it gets the offset *end*.
+
+        *expected*: what *end* is unless somebody else wrote since it was last looked at; None where nobody looked.
+        """
         self._next[tp] = end
+        self._shared.discard(tp)
+        if expected is not None and end != expected:
+            self._find(tp)
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """These partitions are not ours any more."""
+        """These partitions are not ours any more. What was found and not yet taken is said once they are again."""
         gone = set(partitions)
         self._next = {tp: end for tp, end in self._next.items() if tp.partition not in gone}
-        self._found -= gone
+
+    def end(self, tp: TP) -> int:
+        """Return the offset of our next record of *tp*, which is ours and to which nothing is on its way."""
+        return self._next[tp]
+
+    def is_alone(self, tp: TP) -> bool:
+        """Whether *tp* is ours, and all records of it since it is are ours, as far as is known."""
+        return tp in self._next and tp not in self._shared
 
     def sending(self, tp: TP) -> None:
         """A batch is about to be sent: :meth:`sent` or :meth:`unsent` follows."""
@@ -51,11 +65,12 @@ class ForeignWrites:
             found = ends.get(tp) or 0
             if found > end and self._next.get(tp) == end and not self._under_way[tp]:
                 self._next[tp] = found
-                self._found.add(tp.partition)
+                self._find(tp)
 
-    def take(self) -> set[int]:
-        """Return the partitions in which foreign records were found since this was asked last."""
-        found, self._found = self._found, set()
+    def take(self, partitions: Iterable[int]) -> set[int]:
+        """Return those of *partitions* in which foreign records were found since this was asked last."""
+        found = self._found.intersection(partitions)
+        self._found -= found
         return found
 
     def _answered(self, tp: TP, count: int, answer: Any) -> None:
@@ -65,5 +80,9 @@ class ForeignWrites:
             return
         offset = answer.result().offset
         if offset != expected:
-            self._found.add(tp.partition)
+            self._find(tp)
         self._next[tp] = max(offset, expected) + count
+
+    def _find(self, tp: TP) -> None:
+        self._shared.add(tp)
+        self._found.add(tp.partition)

@@ -18,6 +18,12 @@ class Written:
     outputs: dict[tuple[str, int], list[Output]] = field(default_factory=dict)
     state: list[StateWrite] = field(default_factory=list)
 
+    def take(self, other: "Written") -> None:
+        """Let what *other* comes to follow what this does."""
+        for at, outputs in other.outputs.items():
+            self.outputs.setdefault(at, []).extend(outputs)
+        self.state += other.state
+
     def add(self, topic: str, partition: int, output: Output) -> None:
         self.outputs.setdefault((topic, partition), []).append(output)
 

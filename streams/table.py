@@ -13,7 +13,7 @@ import orjson
 import rocksdict
 
 from schemas.codec import records_version
-from schemas.records import NEVER
+from schemas.records import NEVER, VERSION_BITS
 from schemas.topics import RESERVED_PREFIX
 
 EPOCH_KEY: Final = RESERVED_PREFIX + b"epoch"
@@ -23,13 +23,14 @@ An owner takes one before its first run. One that lets go with nothing under way
 behind it: all that was published of the partition is state as well.
 """
 RELEASED: Final = b" released"
+ENDS_KEY: Final = RESERVED_PREFIX + b"ends"
+"""Reserved key: JSON of `version`, and of the offsets behind the last records that an owner that lets go wrote:
+`entities` in the entities topic, `changelog` in the changelog, behind the released epoch with which it is valid."""
 POLICY_KEY: Final = RESERVED_PREFIX + b"policy"
 """Reserved key: JSON of `version`, the `fingerprint` of the policy that every entity was merged under (empty while
 another one is on its way to them), and the highest `revision` of a policy."""
 OUTAGES_KEY: Final = RESERVED_PREFIX + b"outages"
 """Reserved key: JSON of `version` and what connectors said about outages (`Outages`)."""
-VERSION_BITS: Final = 20
-"""A version is `epoch << 20 | counter`; a full counter carries into the epoch."""
 VERSION_HEADER: Final = "version"
 DEADLINE_HEADER: Final = "deadline"
 """Of a state in the changelog: epoch ms, empty when there is none. Where it is absent, the state is due at once."""
@@ -81,6 +82,7 @@ class RunTable(faust.Table):
         super().__init__(*args, options={"write_buffer_size": WRITE_BUFFER_BYTES}, **kwargs)
         self._unanswered: dict[tuple[int, bytes], tuple[object, Stored | None]] = {}
         self._forgotten: dict[tuple[int, bytes], int] = {}
+        self._read: dict[int, int] = {}
 
     def stored(self, partition: int, key: bytes) -> Stored | None:
         """Return the state of *key* as it will be once all that is on its way is written."""
@@ -102,7 +104,10 @@ class RunTable(faust.Table):
             self._unanswered[partition, write.key] = (run, state)
 
     def settle(self, run: object, partition: int, writes: list[StateWrite], offset: int | None) -> None:
-        """Write to RocksDB what the broker has answered; *offset* is one up to which nothing newer is read again."""
+        """Write to RocksDB what the broker has answered.
+
+        *offset*: one of the changelog up to which everything is held, so that recovery need not read it again.
+        """
         batch = rocksdict.WriteBatch(raw_mode=True)
         for write in writes:
             _put(batch, write)
@@ -161,6 +166,7 @@ class RunTable(faust.Table):
                     self._forget(partition, write.key, write.version)
         batch.put(_HIGHEST, b"%d" % highest)
         self._db(partition).write(batch)
+        self._read[partition] = max(self._read.get(partition, 0), records[-1].offset + 1)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Faust calls this after the records were written as they were fetched: only the offset is left."""
@@ -172,9 +178,18 @@ class RunTable(faust.Table):
         db = self._db(partition)
         return max(_epoch_of(db.get(EPOCH_KEY)) << VERSION_BITS, int(db.get(_HIGHEST) or 0))
 
-    def recovered(self, partition: int) -> None:
-        """The changelog was read to its end: which keys it forgot meanwhile is no longer needed."""
+    def recovered(self, partition: int) -> int:
+        """The changelog was read to its end: return it. Which keys it forgot meanwhile is no longer needed."""
         self._forgotten = {held: version for held, version in self._forgotten.items() if held[0] != partition}
+        return max(self._read.get(partition, 0), int(self._db(partition).get(self.data.offset_key) or -1) + 1)
+
+    def ends(self, partition: int) -> dict[str, int] | None:
+        """Return the last owner's ends, by ENDS_KEY; None unless it let go of the partition and said them."""
+        epoch, ends = self.reserved(partition, EPOCH_KEY), self.reserved(partition, ENDS_KEY)
+        if epoch is None or ends is None or not epoch.endswith(RELEASED):
+            return None
+        found: dict[str, int] = orjson.loads(ends)
+        return found if found["version"] >> VERSION_BITS == _epoch_of(epoch) else None
 
     def is_released(self, partition: int) -> bool:
         """Whether the last owner let go of the partition with nothing under way, or there was none."""

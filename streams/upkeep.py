@@ -1,11 +1,13 @@
 """What a worker does beside its runs: deadlines that pass, policies that change, a look at how it is."""
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiokafka.errors import KafkaError
 
+from schemas.codec import records_version
 from schemas.errors import UnavailableError
 from streams.partition import PartitionState, Written
 from streams.rollout import PolicyRecord, Walk
@@ -60,11 +62,31 @@ class Upkeep:
             # One that is on its way to the broker may have a later deadline already.
             found = ((key, state.stored(key)) for key in self._table.due(partition, now, DUE_KEYS))
             keys.extend(key for key, stored in found if stored is not None and stored.deadline <= now)
-            written = self._engine.merging.merge_anew(keys, state, now)
+            written = self._merge_anew(keys, state, now)
             self._engine.metrics.expiries.inc(len(written.state))
             return written
 
         return await self._engine.apply(partition, act) and len(keys) == DUE_KEYS
+
+    def _merge_anew(self, keys: Iterable[bytes], state: PartitionState, now: int) -> Written:
+        """Merge each of *keys* anew, but those on which the process ended again and again."""
+        written, crashes = Written(), self._engine.key_crashes
+        for key in keys:
+            stored = state.stored(key)
+            if stored is None:
+                continue
+            version = records_version(stored.value)
+            if crashes.is_guilty(state.partition, key, version):
+                self._leave(state.partition, key)
+                continue
+            with crashes.watching(state.partition, key, version):
+                written.take(self._engine.merging.merge_anew((key,), state, now))
+        return written
+
+    def _leave(self, partition: int, key: bytes) -> None:
+        if self._engine.key_crashes.tell_once(partition, key):
+            log.error("processor.key_left_as_it_is", partition=partition, key=key.decode(errors="replace"))
+            self._engine.metrics.quarantined.labels(self._engine.changelog, partition).inc()
 
     # -- policy
 
@@ -98,7 +120,7 @@ class Upkeep:
         if not keys:
             log.info("processor.rollout_ended", partition=partition)
             return await self._note(partition, target)
-        walked = await self._engine.apply(partition, lambda state, now: merging.merge_anew(keys, state, now))
+        walked = await self._engine.apply(partition, lambda state, now: self._merge_anew(keys, state, now))
         walk.last = keys[-1] if walked else walk.last
         return walked
 
@@ -138,12 +160,10 @@ class Upkeep:
 
     def doubt_foreign(self) -> None:
         """Act on what was found, and ask nobody."""
-        for partition in self._engine.foreign.take():
-            state = self._engine.owned.get(partition)
-            if state is not None:
-                log.error("processor.foreign_writes", partition=partition)
-                self._engine.metrics.foreign_writes.inc()
-                state.doubt_all()
+        for partition in self._engine.foreign.take(self._engine.owned):
+            log.error("processor.foreign_writes", partition=partition)
+            self._engine.metrics.foreign_writes.inc()
+            self._engine.owned[partition].doubt_all()
 
     # -- looks
 

@@ -318,10 +318,12 @@ SINKS: Final = (
     ),
     Shown(
         title="Taken away",
-        about="Partitions read anew as a whole, entities that were not seen meanwhile, rows of what vanished long ago.",
+        about="Partitions read anew as a whole, entities that were not seen meanwhile, rows of what vanished long ago;"
+        " records passed over that a worker wrote after it had lost its partition.",
         queries=[
             ("{{sink}} read anew", f"sum by (sink) (increase(mainstem_sink_rebuilds_total{{{ROLE}}}{RATE}))"),
             ("{{sink}} swept", f"sum by (sink) (increase(mainstem_sink_swept_total{{{ROLE}}}{RATE}))"),
+            ("{{sink}} late", f"sum by (sink) (increase(mainstem_sink_late_records_total{{{ROLE}}}{RATE}))"),
             ("{{sink}} purged", f"sum by (sink) (increase(mainstem_sink_purged_total{{{ROLE}}}{RATE}))"),
         ],
         kind="bars",

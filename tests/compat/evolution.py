@@ -12,6 +12,11 @@ from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibi
 from avro.schema import parse
 from fastavro.utils import generate_many
 
+_HEADS = {
+    "Records.avsc": [("version", "long")],
+    "MergedEntity.avsc": [("tenant", "string"), ("entityRef", "string"), ("version", "long")],
+}
+
 
 def faults(directory: Path, kept: dict[str, str]) -> list[str]:
     """Return a sentence for each rule that the schemas in *directory* break. *kept*: what each id ever stood for."""
@@ -30,9 +35,10 @@ def faults(directory: Path, kept: dict[str, str]) -> list[str]:
     for record in sorted({record_of(file) for file in ids.values()}):
         versions = [directory / ids[wire_id] for wire_id in sorted(ids) if record_of(ids[wire_id]) == record]
         found += misreadings(versions)
-    first = json.loads((directory / "Records.avsc").read_text())["fields"][0]
-    if (first["name"], first["type"]) != ("version", "long"):
-        found.append("Records.avsc: version is read without the rest, so it stays the first field, a long")
+    for file, wanted in _HEADS.items():
+        head = [(field["name"], field["type"]) for field in json.loads((directory / file).read_text())["fields"]]
+        if head[: len(wanted)] != wanted:
+            found.append(f"{file}: version is read without the rest, so it stays behind what is before it, a long")
     return found
 
 

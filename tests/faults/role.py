@@ -79,13 +79,13 @@ def mark_sinks() -> None:
     import psycopg  # noqa: PLC0415
 
     from sinks.incidents import IncidentsSink  # noqa: PLC0415
+    from sinks.membership import Membership  # noqa: PLC0415
     from sinks.postgres.sink import PostgresSink  # noqa: PLC0415
-    from sinks.runner import SinkRunner  # noqa: PLC0415
 
     mark(IncidentsSink, "write", "write")
     mark(PostgresSink, "write", "write")
     mark(psycopg.Transaction, "__exit__", "transaction")
-    mark(SinkRunner, "_commit", "commit")
+    mark(Membership, "commit", "commit")
 
 
 def set_clock(seconds: float) -> None:

@@ -90,7 +90,8 @@ def _wait_until_quiet(stage: Stage) -> None:
     def is_quiet() -> bool:
         seen.clear()
         seen.update(stage.lags(CONNECTORS))
-        return not any(seen.values())
+        # Whoever was cut off or killed may be on its way back while the others have nothing left to do.
+        return not any(seen.values()) and all(role.is_ready() for role in stage.roles.values())
 
     try:
         stage.eventually(is_quiet, QUIET_SECONDS)

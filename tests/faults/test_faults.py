@@ -2,6 +2,9 @@
 
 import itertools
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +49,13 @@ def test_every_fault_is_drawn_by_some_seed():
     drawn = {type(step.fault) for seed in range(200) for step in draw_plan(seed).steps}
 
     assert drawn == set(CATALOGUE)
+
+
+@pytest.mark.parametrize("role", ["processor", "sinks"])
+def test_every_seam_at_which_a_role_can_be_killed_is_there(role):
+    marking = f"from tests.faults import role; role.MARKED[{role!r}]()"
+
+    subprocess.run([sys.executable, "-c", marking], check=True, cwd=Path(__file__).parents[2])
 
 
 @pytest.mark.parametrize("kind", KINDS)

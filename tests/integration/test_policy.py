@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from schemas.codec import decode_entity, records_version
+from schemas.codec import decode_entity
 from streams.table import POLICY_KEY
 from tests.integration.installation import Installation, component
 
@@ -81,6 +81,26 @@ def test_a_record_that_ends_the_process_five_times_is_set_aside_and_the_others_a
     ]
 
 
+def test_an_entity_that_ends_the_process_in_a_rollout_five_times_is_left_as_it_is(own):
+    names = ("before", "deadly", "later")
+    for name in names:
+        for connector in CONNECTORS:
+            own.put(connector, component(name, spec={"owner": connector}))
+    own.worker.start()
+    own.settle()
+    own.worker.stop()
+    own.worker.settings["deadly"] = "deadly"
+    own.configure(git={"priority": 70})
+    own.worker.start()
+    ended = 0
+    while not is_rolled_out(own, names):
+        ended += own.worker.restart_when_ended(0.5)
+        assert ended <= 6, own.worker.output()[-3000:]
+    assert [own.writes(name)[-1].entity["spec"]["owner"] for name in names] == ["git", "cmdb", "git"]
+    assert ended == 5
+    assert '"key": "component:default/deadly"' in own.worker.output()
+
+
 def test_a_local_store_that_belongs_to_another_log_is_removed_and_made_anew(own, kafka):
     own.worker.start()
     for owner in ("a", "b"):
@@ -130,43 +150,10 @@ def test_a_recovery_that_stands_still_ends_the_process_and_the_next_start_reads_
     assert own.writes("svc-1")[-1].change == "updated"
 
 
-def test_what_a_worker_that_was_cut_off_wrote_late_is_overwritten(own):
-    own.worker.start()
-    own.put("git", component("haunted", spec={"owner": "old"}))
-    own.put("git", component("deleted", spec={"owner": "old"}))
-    own.entity("deleted")
-    own.put("git", component("haunted", spec={"owner": "new"}))
-    own.put("git", {"op": "delete", "entityRef": "component:default/deleted"})
-    own.eventually(lambda: len(own.writes("haunted")) == 2 and len(own.writes("deleted")) == 2)
-    own.settle()
-    for topic in (own.topics.entities, own.topics.changelog):
-        for name in ("haunted", "deleted"):
-            key = f"component:default/{name}".encode()
-            late = next(message for message in own.read(topic) if message.key() == key)
-            own.write(topic, late.value(), key, headers=late.headers())
-    own.eventually(lambda: [entity.entity["spec"]["owner"] for entity in newest(own).values()] == ["new"])
-    own.eventually(lambda: dict(versions(own)) == dict(sorted(versions(own), key=lambda each: each[1])))
-
-
-def test_what_was_written_late_just_before_an_owner_leaves_is_overwritten_by_the_next_one(own):
-    own.worker.start()
-    own.put("git", component("haunted", spec={"owner": "old"}))
-    own.entity("haunted")
-    own.put("git", component("haunted", spec={"owner": "new"}))
-    own.eventually(lambda: len(own.writes("haunted")) == 2)
-    own.settle()
-    key = b"component:default/haunted"
-    late = next(message for message in own.read(own.topics.entities) if message.key() == key)
-    own.write(own.topics.entities, late.value(), key)
-    own.worker.stop()
-    own.worker.start()
-    own.eventually(lambda: [entity.entity["spec"]["owner"] for entity in newest(own).values()] == ["new"])
-
-
-def versions(installation):
-    """Return (key, version) of all that the changelog holds, in order: the last of a key is what compaction keeps."""
-    read = installation.read(installation.topics.changelog)
-    return [(each.key(), records_version(each.value())) for each in read if each.key().startswith(b"component")]
+def is_rolled_out(installation, names):
+    """Whether no partition is on its way to another policy, and all of *names* but the deadly one are of git."""
+    are_noted = all(each["fingerprint"] for each in policy_records(installation))
+    return are_noted and owners(installation).count("git") == len(names) - 1
 
 
 def newest(installation):

@@ -281,6 +281,25 @@ def test_topics_are_read_whether_the_registry_is_switched_on_or_off_later(server
     assert wire_id(values[0][0]) == 2
 
 
+def test_what_mainstem_wrote_is_read_while_the_registry_is_away(server):
+    """A merge reads what is held: it cannot wait, and whatever fails in it is taken for the fault of a change."""
+    for number in range(5):
+        server.add(f"other-{number}", {**TEAMS_CHANGE, "name": f"Other{number}"})
+    registries = [Registry(server.url), Registry(server.url)]
+    writers.use(registries[0])
+    writers.register(TOPICS)
+    asked, entity, records = len(server.asked), encode_entity(ENTITY), encode_records(HELD)
+    assert (decode_entity(entity), decode_records(records)) == (ENTITY, HELD)
+    assert len(server.asked) == asked
+    writers.use(registries[1])
+    with server.away():
+        found = decode_entity(entity), decode_records(records)
+    for each in registries:
+        each.close()
+
+    assert found == (ENTITY, HELD)
+
+
 def test_a_process_that_did_not_register_reads_the_registrys_ids_too(server):
     for number in range(5):
         server.add(f"other-{number}", {**TEAMS_CHANGE, "name": f"Other{number}"})

@@ -6,11 +6,13 @@ import time
 import pytest
 import structlog
 
+from mainstem import supervisor
 from mainstem.role_process import RoleSpec
-from mainstem.supervisor import Supervisor
+from mainstem.supervisor import RoleFailedError, Supervisor
 from schemas.errors import ConfigError
 from tests.acceptance.running import write_config
 
+PATIENCE = 90.0
 NOWHERE = {"kafka": {"bootstrap_servers": "127.0.0.1:1"}, "postgres": {"dsn": "postgresql://me@127.0.0.1:1/catalog"}}
 
 
@@ -23,9 +25,9 @@ def _supervisor(tmp_path, role, *arguments, **options):
 
 
 def test_a_role_that_cannot_use_its_configuration_is_not_tried_again(tmp_path):
-    supervisor = _supervisor(tmp_path, "sink-backstage", "sinks", "run", "backstage")
+    watched = _supervisor(tmp_path, "sink-backstage", "sinks", "run", "backstage")
     with structlog.testing.capture_logs() as logs, pytest.raises(ConfigError) as ended:
-        supervisor.run(threading.Event(), on_ready=lambda: None)
+        watched.run(threading.Event(), on_ready=lambda: None)
     started = [each for each in logs if each["event"] == "up.role_started"]
     sentence = "role sink-backstage: sinks.backstage: enabled is false; set it to true to run the sink"
     assert (str(ended.value), len(started)) == (sentence, 1)
@@ -43,8 +45,21 @@ def test_while_roles_are_waited_for_it_is_told_which_and_why(tmp_path):
     waiting = []
     structlog.configure(processors=[note])
     try:
-        supervisor = _supervisor(tmp_path, "api", "api", "run", clock=lambda: 100 * time.monotonic())
-        supervisor.run(told, on_ready=lambda: None)
+        watched = _supervisor(tmp_path, "api", "api", "run", clock=lambda: 100 * time.monotonic())
+        watched.run(told, on_ready=lambda: None)
     finally:
         structlog.reset_defaults()
     assert waiting == [{"api": "PoolTimeout"}]
+
+
+def test_a_role_that_ends_is_started_again_until_it_has_failed_too_often(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "PAUSES_SECONDS", (0.0,))
+    monkeypatch.setattr(supervisor, "MAX_FAILURES", 3)
+    broken = RoleSpec(name="broken", arguments=("no-such-command",))
+    watched = Supervisor([broken], {}, run_dir=tmp_path, log_dir=tmp_path, is_healthy=lambda: True)
+    stop = threading.Event()
+    patience = threading.Timer(PATIENCE, stop.set)
+    patience.start()
+    with pytest.raises(RoleFailedError, match="role broken failed 3 times"):
+        watched.run(stop, on_ready=lambda: pytest.fail("a broken role is not ready"))
+    patience.cancel()

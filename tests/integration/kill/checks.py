@@ -25,6 +25,18 @@ WORLD = oracle.World(
 )
 
 
+class Owners:
+    """The owners of the partitions of one topic, by the epochs of what was written, read in order."""
+
+    def __init__(self) -> None:
+        self._epochs: dict[int, int] = {}
+
+    def is_late(self, message: Any, version: int) -> bool:
+        """Whether the record of that version came behind one of a later owner: its writer had been cut off."""
+        highest = self._epochs[message.partition()] = max(version >> 20, self._epochs.get(message.partition(), 0))
+        return version >> 20 < highest
+
+
 class Checks:
     """Every check returns sentences about what is wrong; none when all is right."""
 
@@ -51,20 +63,26 @@ class Checks:
 
     def entities(self) -> list[str]:
         """The last value of each key is the oracle's merge, byte for byte, and has the key's highest version."""
-        wrong, last, highest = [], {}, {}
+        wrong, last, highest, late, owners = [], {}, {}, set(), Owners()
         for message in self._read(self._topics.entities):
-            version = _entity_version(message)
+            version = entity_version(message)
             self.figures["entity writes"] += 1
-            self.figures["version regressions"] += version <= highest.get(message.key(), -1)
+            late.discard(message.key())
+            if owners.is_late(message, version):
+                self.figures["late writes"] += 1
+                late.add(message.key())
+            else:
+                self.figures["version regressions"] += version <= highest.get(message.key(), -1)
             highest[message.key()] = max(version, highest.get(message.key(), -1))
             last[message.key()] = message
             if message.partition() != partition_of(message.key(), self._topics.partitions):
                 wrong.append(f"entities: {message.key()} lies in partition {message.partition()}")
         wrong += [
-            f"entities: the last value of {key} has version {_entity_version(message)}, an earlier one {highest[key]}"
+            f"entities: the last value of {key} has version {entity_version(message)}, an earlier one {highest[key]}"
             for key, message in last.items()
-            if _entity_version(message) != highest[key]
+            if entity_version(message) != highest[key]
         ]
+        wrong += [f"entities: the last value of {key} was written late, and nothing follows it" for key in late]
         self._content_hashes = {key: _entity(message).get("contentHash", "") for key, message in last.items()}
         for key, records in self._counting.items():
             expected = _expected(oracle.merged_entity(list(records.values()), WORLD, self._now))
@@ -80,7 +98,7 @@ class Checks:
         rows = []
         for message in self._read(self._topics.entities):
             if message.key() == key.encode():
-                version = _entity_version(message)
+                version = entity_version(message)
                 rows.append((version >> 20, version & 0xFFFFF, "entity", _entity(message).get("contentHash", "")[:8]))
         for message in self._read(self._topics.changelog):
             if message.key() == key.encode() and message.value() is not None:
@@ -173,7 +191,8 @@ def _entity(message: Any) -> dict[str, Any]:
     return fastavro.schemaless_reader(io.BytesIO(message.value()[5:]), _schema(), None)
 
 
-def _entity_version(message: Any) -> int:
+def entity_version(message: Any) -> int:
+    """Return the version of a record of the entities topic."""
     if message.value() is None:
         return int(dict(message.headers())["version"])
     return _entity(message)["version"]

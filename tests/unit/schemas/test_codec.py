@@ -13,6 +13,7 @@ from schemas.codec import (
     decode_records,
     encode_entity,
     encode_records,
+    entity_version,
     records_version,
 )
 from schemas.entities import MergedEntity
@@ -173,6 +174,16 @@ def test_records_come_back_as_they_were_written(fields):
 @pytest.mark.parametrize("version", [0, 1, 63, 64, 1 << 20, 1_700_000_000 << 20, 2**63 - 1])
 def test_the_version_of_records_is_read_without_the_rest(version):
     assert records_version(encode_records(Records(version=version))) == version
+
+
+@pytest.mark.parametrize("version", [0, 63, 64, 1_700_000_000 << 20, 2**63 - 1])
+@pytest.mark.parametrize("ref", ["component:default/pay", f"component:{'n' * 63}/{'s' * 63}"])
+def test_the_version_of_a_merged_entity_is_read_without_the_rest(ref, version):
+    entity = MergedEntity(
+        tenant="acme", entity_ref=ref, version=version, content_hash="h", entity={}, service={}, provenance={},
+        change="updated", changed=[], stale=[], merged_at=0,
+    )  # fmt: skip
+    assert entity_version(encode_entity(entity)) == version
 
 
 def test_a_merged_entity_comes_back_as_it_was_written():

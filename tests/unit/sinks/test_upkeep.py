@@ -34,7 +34,7 @@ def group():
 def test_a_partition_that_was_revoked_during_its_rebuild_is_left_to_its_next_owner(group):
     metrics = SinkMetrics("silent", CollectorRegistry())
     upkeep = Upkeep(Silent(SETTINGS), group, metrics, lambda act: act(), time.monotonic)
-    upkeep.begin(Placement(offsets={AT: 0}, rebuilding={AT: 0}, is_stored=True))
+    upkeep.begin(Placement(offsets={AT: 0}, rebuilding={AT: 0}, epochs={}, is_stored=True))
     group.positions = {AT: 0}
     group._revoked(group.consumer, [])
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from streams.crashes import QUARANTINED_AFTER, Crashes, Suspect
+from streams.crashes import QUARANTINED_AFTER, Crashes, KeyCrashes, Suspect
 
 TOPIC = "mainstem.changes.git"
 
@@ -70,6 +70,31 @@ def test_records_of_two_partitions_are_counted_apart(tmp_path):
                 _ = 1 / 0
     crashes = Crashes(tmp_path)
     assert [crashes.suspect(TOPIC, partition).is_guilty for partition in (1, 2)] == [True, True]
+
+
+def crash_on(directory, key, version):
+    """Start as a new process would, and end while a key is merged anew."""
+    crashes = KeyCrashes(directory)
+    with pytest.raises(ZeroDivisionError), crashes.watching(3, key, version):
+        _ = 1 / 0
+
+
+def test_a_key_is_guilty_after_so_many_ends_on_the_same_state(tmp_path):
+    for count in range(1, QUARANTINED_AFTER + 1):
+        crash_on(tmp_path, b"key", 7)
+        crash_on(tmp_path, b"another", count)
+        assert KeyCrashes(tmp_path).is_guilty(3, b"key", 7) == (count == QUARANTINED_AFTER)
+    crashes = KeyCrashes(tmp_path)
+    assert [crashes.is_guilty(*each) for each in ((3, b"key", 8), (2, b"key", 7), (3, b"another", 5))] == [False] * 3
+
+
+def test_a_key_that_is_merged_anew_is_suspected_no_more(tmp_path):
+    for _ in range(QUARANTINED_AFTER - 1):
+        crash_on(tmp_path, b"key", 7)
+    with KeyCrashes(tmp_path).watching(3, b"key", 7):
+        pass
+    crash_on(tmp_path, b"key", 7)
+    assert not KeyCrashes(tmp_path).is_guilty(3, b"key", 7)
 
 
 def test_what_is_merged_after_a_record_was_blamed_does_not_clear_it(tmp_path):
