@@ -122,6 +122,8 @@ def _schedule(config: ConnectorConfig) -> Schedule:
     return Schedule(
         cron=config.sync.schedule,
         full_cron=config.sync.full_sync_schedule,
+        timezone=config.sync.timezone,
+        jitter=config.sync.jitter,
         rest=config.incremental.rest_length,
         renewal=None if config.ttl is None else config.ttl / 2,
         backoff=config.incremental.backoff,
