@@ -34,7 +34,7 @@ class RemoteFiles:
     """
 
     def __init__(self, settings: SourceSettings, remote: Remote, reading: Reading) -> None:
-        directory = None if settings.data_dir is None else settings.data_dir / "git" / settings.connector
+        directory = None if settings.data_dir is None else settings.data_dir / "git"
         self._copy = Copy(directory, remote, settings.secret)
         self._size = settings.chunk_size
         self._subdir = remote.subdir

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 from wsgiref.simple_server import WSGIServer, make_server
 
 import paramiko
@@ -22,7 +22,7 @@ from dulwich.repo import Repo
 from dulwich.server import DictBackend, UploadPackHandler
 from dulwich.web import WSGIRequestHandlerLogger, make_wsgi_chain
 
-MAIN = Ref(b"refs/heads/main")
+Server = TypeVar("Server", bound="HttpServer | SshServer")
 FILE, LINK, SUBMODULE = 0o100644, 0o120000, 0o160000
 
 
@@ -287,8 +287,8 @@ def written(key: paramiko.PKey) -> str:
 
 
 @contextmanager
-def running(server: HttpServer | SshServer) -> Iterator[None]:
+def running(server: Server) -> Iterator[Server]:
     try:
-        yield
+        yield server
     finally:
         server.stop()

@@ -142,13 +142,13 @@ def test_a_run_goes_on_within_its_commit_whatever_came_since(origin, tmp_path):
 
 
 def test_a_run_that_goes_on_says_again_what_could_not_be_read(origin, tmp_path):
-    origin.commit({"a0/catalog-info.yaml": "kind: ["})
+    origin.commit({"A/catalog-info.yaml": "kind: ["})
     reader = source({"url": origin.url}, tmp_path, chunk_size=1)
     first = all_of(reader)
 
     rest = all_of(reader, next(each.cursor for each in first if each.cursor["after"] == "a.yaml"))
 
-    assert [each.scope for one in rest for each in one.refused] == ["a0/catalog-info.yaml"]
+    assert [each.scope for one in rest for each in one.refused] == ["A/catalog-info.yaml"]
 
 
 def test_a_forced_push_of_an_unrelated_history_reads_what_differs(origin, tmp_path):

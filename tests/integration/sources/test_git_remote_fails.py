@@ -243,16 +243,16 @@ def test_a_kill_in_the_midst_of_a_fetch_costs_a_fetch(open_server, tmp_path):
     with subprocess.Popen([sys.executable, "-c", FETCH, open_server.url, str(tmp_path)], cwd=Path.cwd()) as killed:
         assert open_server.is_silent.wait(60)
         killed.send_signal(signal.SIGKILL)
-    assert (tmp_path / "data/git/git/unfinished").exists()
+    assert (tmp_path / "data/git/unfinished").exists()
     open_server.spoken.set()
     open_server.bytes_until_silence = None
 
     assert names(all_of(source({"url": open_server.url}, tmp_path))) == ["a", "b"]
-    assert not (tmp_path / "data/git/git/unfinished").exists()
+    assert not (tmp_path / "data/git/unfinished").exists()
 
 
 def damaged(home: Path, what: str) -> None:
-    repository = home / "data/git/git/repository"
+    repository = home / "data/git/repository"
     for file in repository.rglob("*"):
         if file.is_file() and (what == "all" or what in file.name):
             file.chmod(0o600)
