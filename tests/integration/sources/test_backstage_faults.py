@@ -111,7 +111,7 @@ def test_a_page_that_says_nothing_is_left_deletes_nothing(stage, catalogue, sour
     kept = gone in stage.held()
     catalogue.server.heal()
     stage.look(source)
-    assert (failed["last_error_class"], "nothing is" in failed["last_error_message"], kept) == (error, True, True)
+    assert (failed["last_error_class"], "nothing is" in str(failed["last_error_message"]), kept) == (error, True, True)
     assert owners(stage.held().values()) == owners(catalogue.entities.values())
 
 
