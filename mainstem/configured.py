@@ -10,7 +10,7 @@ from sources.steering import Configured
 def configured(config: Config) -> tuple[Configured, ...]:
     """Return every connector. A type that is not installed here is taken for one that runs: others may have it."""
     trees = [each for each in config.connectors if each.type == "git"]
-    remote = {each.connector_id for each in trees if each.connection.keys() - {"path"}}
+    remote = {each.connector_id for each in trees if "url" in each.connection}
     # Where every tree is a local one, they are what is central.
     central = remote or {each.connector_id for each in trees}
     return tuple(
