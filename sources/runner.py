@@ -139,6 +139,9 @@ class Runner:
     async def _opened(self, lease: Lease, before: State, found: Due) -> State:
         """Return the state of the run to go on with, or of a new one."""
         if found.is_resumed:
+            async with self._place.pool.connection() as connection:
+                await lease.renew(connection)
+                await self._states.answer_request(connection, before)
             self._log.info("connector.run_resumed", run=before.run, pages=before.pages)
             return before
         mode = mode_of(before, self._connector, self._place.cluster, is_full=found.is_full)
@@ -147,6 +150,7 @@ class Runner:
             if before.run is not None:
                 interrupted = ("Interrupted", "the run could not be gone on with; another one began")
                 await self._states.close_run(connection, before.run, "failed", error=interrupted)
+            await self._states.answer_request(connection, before)
             run = await self._states.open_run(
                 connection,
                 before,

@@ -119,6 +119,11 @@ class States:
         await self._own(connection, "set_run", run=run, before=before.run, mode=mode, **row)
         return run
 
+    async def answer_request(self, connection: Connection, before: State) -> None:
+        """What was asked for when *before* was read is being done."""
+        if before.requested_at is not None:
+            await self._do(connection, "answer_request", asked=before.requested_at)
+
     async def save_page(self, connection: Connection, run: int, progress: Progress, counts: Counts) -> bool:
         """Return whether somebody has paused the connector."""
         row = await self._row(

@@ -23,9 +23,14 @@ VALUES (%(connector)s, %(mode)s, %(is_full)s, %(trigger)s) RETURNING run
 -- name: set_run
 UPDATE ingestion_state
 SET run = %(run)s, phase = 'burst', cluster_id = %(cluster)s, fingerprint = %(fingerprint)s, cursor = NULL,
-  total = NULL, unread = '{}', covers = '[]', has_duplicates = false, requested_at = NULL, requested_full = false,
+  total = NULL, unread = '{}', covers = '[]', has_duplicates = false,
   since = CASE WHEN %(mode)s = 'changes' THEN since END
 WHERE connector = %(connector)s AND run IS NOT DISTINCT FROM %(before)s
+
+-- A request that came since *asked* was read is another one, and stays.
+-- name: answer_request
+UPDATE ingestion_state SET requested_at = NULL, requested_full = false
+WHERE connector = %(connector)s AND requested_at = %(asked)s
 
 -- name: save_page
 UPDATE ingestion_state

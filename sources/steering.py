@@ -93,7 +93,8 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastSync:
-    """When a repository was read last, and what of it: *files* and *commit* are None where the run did not say."""
+    """When a repository was read last, and what of it: *files* is how many of its files hold entities. None where
+    there is nothing to say yet, or the repository has no commits."""
 
     connector: str
     last_success_at: datetime | None

@@ -107,9 +107,11 @@ FROM held_deletions WHERE hold_id = %(hold_id)s AND connector = %(connector)s;
 UPDATE ingestion_entity_refs SET hold_id = NULL, kept = true
 WHERE hold_id = %(hold_id)s AND connector = %(connector)s;
 
+-- A scope of a repository is a file.
 -- name: last_sync
 SELECT asked.connector, state.last_success_at, state.since ->> 'commit' AS commit,
-  CASE WHEN jsonb_typeof(state.since -> 'files') = 'number' THEN (state.since ->> 'files')::numeric::bigint END AS files
+  CASE WHEN state.last_success_at IS NOT NULL THEN (
+    SELECT count(DISTINCT scope) FROM ingestion_entity_refs AS held WHERE held.connector = asked.connector) END AS files
 FROM unnest(%(connectors)s::text[]) AS asked (connector)
 LEFT JOIN ingestion_state AS state USING (connector)
 ORDER BY state.last_success_at DESC NULLS LAST, asked.connector COLLATE "C"

@@ -1,8 +1,6 @@
 """`mainstem connectors diff|forget`: what a run would do, and the end of all that a connector holds."""
 
 import asyncio
-import os
-import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -13,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
+from mainstem.person import who
 from mainstem.terminal import visible
 from schemas.database import sentences
 from schemas.errors import ConfigError
@@ -89,7 +88,7 @@ def forget(
         connector=connector,
         tenant=configured.tenant if configured else DEFAULT_TENANT,
         cluster=installation.cluster.cluster_id(),
-        by=f"{socket.gethostname()}:{os.getpid()}",
+        by=who(),
     )
     installation.cluster.require([installation.topics.changes_definition(connector)])
     count = len(_done(installation, lambda pool: forgetting.holdings(pool, whose)))

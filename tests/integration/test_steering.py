@@ -461,12 +461,14 @@ def test_a_provider_is_refreshed_and_reset(api, rows):
 
 def test_the_last_sync_of_the_central_repository_is_told(api, rows):
     never = api.get("/central-config/last-sync").json()
-    rows.state(since='{"commit": "4f2a", "files": 12}', last_success_at=datetime(2026, 5, 1, 10, tzinfo=UTC))
+    rows.state(since='{"commit": "4f2a"}', last_success_at=datetime(2026, 5, 1, 10, tzinfo=UTC))
+    rows.ledger("one", "two", "three")
+    rows.do("UPDATE ingestion_entity_refs SET scope = CASE WHEN entity_ref LIKE '%%/three' THEN 'b' ELSE 'a' END")
     last = api.get("/central-config/last-sync?connector_id=git").json()
     assert never == {"connector_id": "git", "last_success_at": None, "commit": None, "files": None}
     assert last == {
         "connector_id": "git",
         "last_success_at": "2026-05-01T10:00:00.000Z",
         "commit": "4f2a",
-        "files": 12,
+        "files": 2,
     }

@@ -8,6 +8,7 @@ from schemas.errors import CursorExpiredError, SourceUnreachableError
 from sources.base import Refused
 from sources.guard import Limits
 from sources.preview import preview
+from sources.schedule import Schedule
 from tests.integration.sources.scripted import Scripted, component, many
 
 
@@ -320,3 +321,30 @@ def test_a_preview_says_what_the_next_run_does_and_does_nothing(stage):
         ["component:default/c-00003", "component:default/c-00006"],
         before,
     )
+
+
+def test_a_request_that_comes_while_a_run_begins_is_not_taken_for_done(stage):
+    source = Scripted(many(3))
+
+    def asked(_):
+        stage.rows("UPDATE ingestion_state SET requested_at = now(), requested_full = true")
+
+    source.before = asked
+    stage.look(source)
+    source.before = _at_ease
+    stage.look(source)
+    assert ([(run["trigger"], run["published"]) for run in stage.runs], stage.state["requested_at"]) == (
+        [("rest", 3), ("manual", 3)],
+        None,
+    )
+
+
+def test_a_request_that_resumes_a_run_is_done_with_it(stage):
+    stage.schedule = Schedule(backoff=(timedelta(hours=1),))
+    source = Scripted(many(30))
+    source.before = _fail_at(2)
+    stage.look(source)
+    stage.rows("UPDATE ingestion_state SET requested_at = now()")
+    stage.look(source)
+    after = stage.look(source, times=2)
+    assert (source.asked, after["requested_at"], after["consecutive_failures"]) == ([None, {"next": 20}], None, 2)
