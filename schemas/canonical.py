@@ -10,6 +10,7 @@ import orjson
 from schemas.errors import DecodeError
 
 _SHORT: Final = 128
+_POINTERS_KEPT: Final = 4_096
 
 
 def canonical_json(value: Any) -> bytes:
@@ -54,6 +55,22 @@ def _short_pointer(*tokens: str) -> str:
 
 def _joined(tokens: tuple[str, ...]) -> str:
     return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in tokens)
+
+
+class PointersBelow(dict[str, str]):
+    """The JSON pointers one token below *tokens*, by that token. What is kept of them is bounded as well."""
+
+    def __init__(self, *tokens: str) -> None:
+        super().__init__()
+        self._above = pointer(*tokens)
+
+    def __missing__(self, token: str) -> str:
+        at = self._above + _joined((token,))
+        if len(token) <= _SHORT:
+            if len(self) >= _POINTERS_KEPT:
+                self.clear()
+            self[token] = at
+        return at
 
 
 def _pieces(value: Any) -> Iterator[bytes]:

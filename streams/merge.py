@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from schemas.canonical import canonical_json, pointer
+from schemas.canonical import PointersBelow
 from schemas.entities import Entity
 from schemas.records import Record
 from streams.base import Claim, Outcome
@@ -37,6 +37,16 @@ _SPEC: Final = frozenset(_REFS)
 _API_SPEC: Final = _SPEC | frozenset(DEFINITION)
 _SERVICE: Final = frozenset({"dependencies", "runbooks"})
 
+_POINTERS: Final = {
+    "": PointersBelow(),
+    "metadata": PointersBelow("metadata"),
+    "spec": PointersBelow("spec"),
+    "service": PointersBelow("service"),
+    "annotations": PointersBelow("metadata", "annotations"),
+    "labels": PointersBelow("metadata", "labels"),
+}
+"""By section, or by map of metadata."""
+
 
 class Live(NamedTuple):
     """A record that counts at the moment of the merge."""
@@ -62,19 +72,6 @@ def merge(records: Iterable[Record], policy: Policy, *, now: float) -> Entity | 
     fold.service()
     stale = sorted(record.connector for record, life in live if life is Band.STALE)
     return fold.entity(tuple(stale))
-
-
-def changed_pointers(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return the pointers whose value was added, removed or altered, sorted."""
-    altered = [at for at, value in after.items() if at not in before or _differ(before[at], value)]
-    return sorted([*altered, *(before.keys() - after.keys())])
-
-
-def _differ(one: Any, other: Any) -> bool:
-    if type(one) is str or type(other) is str:
-        return bool(one != other)
-    # Python holds 1, 1.0 and true for equal, and a reader of the JSON does not.
-    return canonical_json(one) != canonical_json(other)
 
 
 def live_records(records: Iterable[Record], policy: Policy, now: float) -> list[Live]:
@@ -136,10 +133,13 @@ class _Fold:
     def metadata(self) -> None:
         claims = self._strongest("metadata", _METADATA)
         if "annotations" in claims:
-            annotations = claims["annotations"]
-            self._put_keys("annotations", {**first_by_key(annotations), **_locations(annotations)})
+            values, winners = first_by_key(claims["annotations"])
+            if not values.keys().isdisjoint(LOCATIONS):
+                for name, outcome in _locations(claims["annotations"]).items():
+                    values[name], winners[name] = outcome or (None, "")
+            self._put_keys("annotations", values, winners)
         if "labels" in claims:
-            self._put_keys("labels", first_by_key(claims["labels"]))
+            self._put_keys("labels", *first_by_key(claims["labels"]))
         if "tags" in claims:
             self._put_outcome("metadata", "tags", union_of_texts(claims["tags"]))
         if "links" in claims:
@@ -170,7 +170,7 @@ class _Fold:
         if len(place) == len(("metadata", "name")):
             self._put_outcome(place[0], place[1], outcome)
         else:
-            self._put_keys(place[1], {place[2]: outcome})
+            self._put_keys(place[1], {place[2]: outcome.value}, {place[2]: outcome.winners})
 
     def entity(self, stale: tuple[str, ...]) -> Entity:
         entity = {**self._sections[""], "metadata": self._sections["metadata"]}
@@ -189,16 +189,13 @@ class _Fold:
 
         An empty string is no value; a null hides what weaker records say.
         """
-        decided: set[str] = set()
-        claims: dict[str, list[tuple[str, Any]]] = {}
-        for connector, fields in self._fields(section):
-            for name, value in fields.items():
-                if name in others:
-                    claims.setdefault(name, []).append((connector, value))
-                elif name not in decided and value != "":
-                    decided.add(name)
-                    if value is not None:
-                        self._put(section, name, value, connector)
+        said = list(self._fields(section))
+        values, winners = first_by_key([(connector, _without_empty(fields)) for connector, fields in said])
+        claims = {}
+        for name in others & values.keys():
+            del values[name]
+            claims[name] = [(connector, fields[name]) for connector, fields in said if name in fields]
+        self._put_all(self._sections[section], _POINTERS[section], values, winners)
         return claims
 
     def _fields(self, section: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
@@ -208,24 +205,32 @@ class _Fold:
                 yield connector, fields
 
     def _put(self, section: str, name: str, value: Any, winners: str | list[str]) -> None:
-        self._sections[section][name] = value
-        at = pointer(section, name) if section else pointer(name)
+        at = _POINTERS[section][name]
+        self._sections[section][name] = self._values[at] = value
         self._provenance[at] = winners
-        self._values[at] = value
 
     def _put_outcome(self, section: str, name: str, outcome: Outcome | None) -> None:
         if outcome is not None:
             self._put(section, name, *outcome)
 
-    def _put_keys(self, name: str, outcomes: Mapping[str, Outcome | None]) -> None:
-        values = {}
-        for key, outcome in outcomes.items():
-            if outcome is not None:
-                at = pointer("metadata", name, key)
-                values[key] = self._values[at] = outcome.value
-                self._provenance[at] = outcome.winners
-        if values:
-            self._sections["metadata"].setdefault(name, {}).update(values)
+    def _put_keys(self, name: str, values: Mapping[str, Any], winners: Mapping[str, str | list[str]]) -> None:
+        keys = self._sections["metadata"].get(name, {})
+        self._put_all(keys, _POINTERS[name], values, winners)
+        if keys:
+            self._sections["metadata"][name] = keys
+
+    def _put_all(
+        self,
+        holder: dict[str, Any],
+        pointers: PointersBelow,
+        values: Mapping[str, Any],
+        winners: Mapping[str, str | list[str]],
+    ) -> None:
+        for name, value in values.items():
+            if value is not None:
+                at = pointers[name]
+                holder[name] = self._values[at] = value
+                self._provenance[at] = winners[name]
 
 
 def _locations(claims: Claims) -> dict[str, Outcome | None]:
@@ -237,6 +242,10 @@ def _locations(claims: Claims) -> dict[str, Outcome | None]:
             visible.append((connector, annotations))
     group = coupled(visible, LOCATIONS, LOCATIONS, lambda value: value is not None) or {}
     return {name: group.get(name) for name in LOCATIONS}
+
+
+def _without_empty(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in fields.items() if value != ""} if "" in fields.values() else fields
 
 
 def _has(value: Any) -> bool:

@@ -5,7 +5,7 @@ The next file on a change's way is `streams/merge.py`; who runs this is `streams
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -14,22 +14,21 @@ from schemas.codec import decode_records, encode_entity, encode_records
 from schemas.entities import Entity, MergedEntity, Vanished
 from schemas.errors import MergeError, QuarantinedError
 from schemas.metrics import ProcessorMetrics
-from schemas.partitions import partition_of
 from schemas.records import NEVER, Record, Records
 from schemas.refs import parse_entity_key
 from schemas.topics import MAX_ENTITY_BYTES, MAX_MESSAGE_BYTES, Topics
 from streams.expiry import Band, band, forgotten_at, next_deadline
 from streams.intake import Intake, Pending, Tally
-from streams.merge import changed_pointers, merge
+from streams.merge import merge
 from streams.partition import PartitionState, Written
 from streams.policy import Policy
+from streams.published import Marks, Published, changed_pointers, marks_of
 from streams.table import OUTAGES_KEY, StateWrite, Stored
 from streams.transport import Output, Run
 from streams.writers import schemas_at_hand
 
 log = structlog.get_logger(__name__)
 
-REMEMBERED: Final = 8_192
 MAX_RECORDS_BYTES: Final = MAX_MESSAGE_BYTES - 64 * 1024
 """Of the state of one entity: a record of the changelog with its key and headers stays under the topic's limit."""
 
@@ -53,9 +52,9 @@ class Processor:
         self._fingerprint = policy.fingerprint.encode()
         self._looks_at_time = policy.looks_at_time
         self._metrics = metrics
+        self._emissions = {change: metrics.emissions.labels(change) for change in ("created", "updated", "deleted")}
         self._intake = Intake(topics, policy)
-        # By key, the content hash and values of what was published lately: spares the merge of what was before.
-        self._published_values: dict[bytes, tuple[str, Mapping[str, Any]]] = {}
+        self._lately = Published()
 
     @property
     def revision(self) -> int:
@@ -252,6 +251,7 @@ class Processor:
         self, key: bytes, held: Records, after: Records, entity: Entity, policy: Policy, *, doubted: bool
     ) -> Output:
         tenant, ref = parse_entity_key(key)
+        marks = marks_of(entity.values)
         merged = MergedEntity(
             tenant=tenant,
             entity_ref=ref,
@@ -261,31 +261,25 @@ class Processor:
             service=entity.service,
             provenance=entity.provenance,
             change="updated" if held.is_published else "created",
-            changed=self._changed(key, held, entity, policy) if held.is_published and not doubted else [""],
+            changed=self._changed(key, held, marks, policy) if held.is_published and not doubted else [""],
             stale=list(entity.stale),
             merged_at=after.merged_at,
         )
         value = encode_entity(merged, entity.texts)
         if len(value) > MAX_ENTITY_BYTES:
             raise MergeError(f"the merged entity has more than {MAX_ENTITY_BYTES} bytes")
-        self._remember(key, after.content_hash, entity.values)
+        self._lately.remember(key, after.content_hash, marks)
         return Output(key, value)
 
-    def _changed(self, key: bytes, held: Records, entity: Entity, policy: Policy) -> list[str]:
+    def _changed(self, key: bytes, held: Records, marks: Marks, policy: Policy) -> list[str]:
         """Compare with what was published: the merge of the held records at the moment of their last merge."""
-        known = self._published_values.get(key)
-        if known is None or known[0] != held.content_hash:
+        known = self._lately.marks(key, held.content_hash)
+        if known is None:
             before = merge(held.by_connector.values(), policy, now=held.merged_at)
             if before is None or before.content_hash != held.content_hash:
                 return [""]  # published under another policy: what of it changed cannot be told
-            known = (held.content_hash, before.values)
-        return changed_pointers(known[1], entity.values)
-
-    def _remember(self, key: bytes, content_hash: str, values: Mapping[str, Any]) -> None:
-        self._published_values.pop(key, None)
-        self._published_values[key] = (content_hash, values)
-        if len(self._published_values) > REMEMBERED:
-            del self._published_values[next(iter(self._published_values))]
+            known = marks_of(before.values)
+        return changed_pointers(known, marks)
 
     def _is_as_it_was(self, held: Records, stored: Stored, after: _Next, state: PartitionState) -> bool:
         return (
@@ -296,8 +290,8 @@ class Processor:
 
     def _put(self, key: bytes, stored: Stored | None, after: _Next, state: PartitionState, written: Written) -> None:
         if after.output is not None:
-            written.add(self._topics.entities, partition_of(key, self._topics.partitions), after.output)
-            self._metrics.emissions.labels(after.change).inc()
+            written.add(self._topics.entities, state.partition, after.output)
+            self._emissions[after.change].inc()
         if after.value is None and stored is None:
             return
         before = NEVER if stored is None else stored.deadline

@@ -1,6 +1,7 @@
 """What was said before: a change that comes again, byte for byte, is not read again."""
 
 import hashlib
+from collections import OrderedDict
 from typing import Final
 
 from schemas.changes import Change, Control, Origin, Timeless, read_change
@@ -19,7 +20,7 @@ class Repeats:
 
     def __init__(self, limit: int = REMEMBERED_BYTES) -> None:
         self._room = limit
-        self._known: dict[tuple[bytes, str, bool], Timeless] = {}
+        self._known: OrderedDict[tuple[bytes, str, bool], Timeless] = OrderedDict()
 
     def read(self, value: bytes | None, origin: Origin) -> Change | Control:
         """Return what *value* says. Raises DecodeError or ValidationError, the same for the same bytes."""
@@ -40,7 +41,8 @@ class Repeats:
         self._known[asked] = timeless
         self._room -= _size(timeless)
         while self._room < 0:
-            self._room += _size(self._known.pop(next(iter(self._known))))
+            _, oldest = self._known.popitem(last=False)
+            self._room += _size(oldest)
 
 
 def _size(timeless: Timeless) -> int:

@@ -16,17 +16,18 @@ Claims = Sequence[tuple[str, Any]]
 _LONGEST_REF: Final = 3 * 63 + 2
 
 
-def first_by_key(claims: Claims) -> dict[str, Outcome]:
-    """Per key of an object, the value of the strongest record that has the key. An empty string is a value."""
-    found: dict[str, Outcome | None] = {}
-    for connector, value in claims:
-        if value is None:
-            break
-        if isinstance(value, dict):
-            for key, element in value.items():
-                if key not in found:
-                    found[key] = None if element is None else Outcome(element, connector)
-    return {key: outcome for key, outcome in found.items() if outcome is not None}
+def first_by_key(claims: Claims) -> tuple[dict[str, Any], dict[str, str | list[str]]]:
+    """Per key of an object, the value of the strongest record that has the key, and that record's connector.
+
+    An empty string is a value. None is one as well, for the caller to leave out: it hides what weaker records have.
+    """
+    values: dict[str, Any] = {}
+    winners: dict[str, str | list[str]] = {}
+    for connector, fields in reversed(_visible(claims)):
+        if type(fields) is dict:
+            values.update(fields)
+            winners.update(dict.fromkeys(fields, connector))
+    return values, winners
 
 
 def coupled(
@@ -78,22 +79,26 @@ def union_of_dependencies(claims: Claims) -> Outcome | None:
     if not elements:
         return None
     critical: set[str] = set()
-    for connector, value in claims:
-        if value is None:
-            break
-        mine, _ = _collect([(connector, value)], key_of)
+    for claim in _visible(claims):
+        mine, _ = _collect([claim], key_of)
         critical.update(key for key, element in mine.items() if element.get("isCritical") is True)
     merged = [{**element, "isCritical": key in critical} for key, element in elements.items()]
     return Outcome(merged, winners)
+
+
+def _visible(claims: Claims) -> Claims:
+    """Return the claims above the first null."""
+    for place, (_, value) in enumerate(claims):
+        if value is None:
+            return claims[:place]
+    return claims
 
 
 def _collect(claims: Claims, key_of: Callable[[Any], str | None]) -> tuple[dict[str, Any], list[str]]:
     """Return the first element of each key, in order, and the connectors that gave any; no key, no element."""
     elements: dict[str, Any] = {}
     winners = []
-    for connector, value in claims:
-        if value is None:
-            break
+    for connector, value in _visible(claims):
         gave = False
         for element in value if type(value) is list else ():
             key = key_of(element)
@@ -119,7 +124,10 @@ def _text_key(element: Any) -> str | None:
 
 def _attribute(name: str) -> Callable[[Any], str | None]:
     def key_of(element: Any) -> str | None:
-        return _text_key(element.get(name)) if type(element) is dict else None
+        if type(element) is not dict:
+            return None
+        value = element.get(name)
+        return value if type(value) is str and value else _text_key(value)
 
     return key_of
 
