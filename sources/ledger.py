@@ -5,9 +5,9 @@ again, and what is no longer there is noticed. Rows of another Kafka cluster cou
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from schemas.statements import statements
 from sources.leases import Connection
@@ -15,8 +15,7 @@ from sources.leases import Connection
 _QUERIES: Final = statements(Path(__file__).with_name("ledger.sql"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(NamedTuple):
     """What the ledger knows about one entity: the change that was published last."""
 
     entity_ref: str
@@ -74,8 +73,10 @@ class Ledger:
         self._whose: Mapping[str, Any] = {"connector": connector, "cluster": cluster}
 
     async def known(self, connection: Connection, refs: Collection[str]) -> dict[str, Known]:
-        rows = await self._rows(connection, "known", refs=list(refs))
-        return {row["entity_ref"]: Known(**row) for row in rows}
+        async with connection.cursor(row_factory=tuple_row) as cursor:
+            await cursor.execute(_QUERIES["known"], {**self._whose, "refs": list(refs)})
+            # One of these for every entity of every run.
+            return {row[0]: Known._make(row) for row in await cursor.fetchall()}
 
     async def see(self, connection: Connection, run: int, seen: Mapping[str, str]) -> None:
         """Note that *run* saw these entities (reference → scope). A deletion that was held of one is off the table."""

@@ -1,12 +1,12 @@
 -- name: known
 SELECT entity_ref, content_hash, generation, source_version, observed_at, seen_run
 FROM ingestion_entity_refs
-WHERE connector = %(connector)s AND cluster_id = %(cluster)s AND entity_ref = ANY(%(refs)s)
+WHERE connector = %(connector)s AND cluster_id = %(cluster)s AND entity_ref = ANY(%(refs)b)
 
 -- name: see
 UPDATE ingestion_entity_refs r
 SET seen_run = %(run)s, scope = seen.scope, withdrawn = false, hold_id = NULL, kept = false
-FROM unnest(%(refs)s::text[], %(scopes)s::text[]) AS seen (entity_ref, scope)
+FROM unnest(%(refs)b::text[], %(scopes)b::text[]) AS seen (entity_ref, scope)
 WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.entity_ref = seen.entity_ref
 
 -- name: write
@@ -84,7 +84,7 @@ RETURNING entity_ref, generation, source_version, observed_at
 
 -- name: forget
 DELETE FROM ingestion_entity_refs
-WHERE connector = %(connector)s AND cluster_id = %(cluster)s AND entity_ref = ANY(%(refs)s)
+WHERE connector = %(connector)s AND cluster_id = %(cluster)s AND entity_ref = ANY(%(refs)b)
 
 -- name: forget_other_clusters
 DELETE FROM ingestion_entity_refs WHERE connector = %(connector)s AND cluster_id <> %(cluster)s

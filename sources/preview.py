@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,7 +64,7 @@ async def preview(
             found, sifted = candidates(page, connector.sieve)
             known = await ledger.known(connection, {each.entity_ref for each in found})
             again = {
-                ref: replace(known[ref], seen_run=_NO_RUN) if ref in known else _seen(ref)
+                ref: known[ref]._replace(seen_run=_NO_RUN) if ref in known else _seen(ref)
                 for ref in reading.seen & {each.entity_ref for each in found}
             }
             moment = Moment(run=_NO_RUN, now_ms=int(time.time() * 1000))

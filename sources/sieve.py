@@ -121,7 +121,9 @@ class Sieve:
         return checked(change, self._connector, tenant=self._tenant)[0]
 
     def _hash(self, change: Mapping[str, Any]) -> str:
-        content = {key: value for key, value in change.items() if key not in _UNHASHED}
+        content = change
+        if not _UNHASHED.isdisjoint(change):
+            content = {key: value for key, value in change.items() if key not in _UNHASHED}
         try:
             text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
         except orjson.JSONEncodeError:
