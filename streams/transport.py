@@ -282,7 +282,7 @@ class RunConsumer(driver.Consumer):
         earliest = {TP(*tp): offset for tp, offset in (await self.earliest_offsets(*assigned)).items()}
         end = {TP(*tp): offset for tp, offset in (await self.highwaters(*assigned)).items()}
         if revocations != self._revocations:
-            self.app.foreign.forget(begun)
+            self.app.foreign.forget(begun.keys() - self.app.owned.keys())
             return  # these partitions may be somebody else's by now; the next assignment seeks again
         self.app.own(begun, assigned)
         for tp in assigned:

@@ -135,6 +135,14 @@ def test_what_retention_took_away_unread_is_told_and_the_rest_is_merged(own):
     assert f'"lost_from":{sent[0].offset},"lost_to":{sent[-1].offset - 1}' in told.replace(" ", "")
 
 
+def test_what_nobody_expected_in_a_merge_ends_the_worker_and_nothing_is_committed(own):
+    own.worker.settings["broken"] = "broken"
+    own.put("git", component("broken"))
+    own.worker.start()
+    assert "ZeroDivisionError" in own.worker.wait_until_ended()
+    assert is_waiting(own)
+
+
 def test_a_state_that_nobody_can_read_ends_the_worker_and_nothing_is_committed(own):
     wire_id_of_records = b"\x00" + struct.pack(">I", 3)
     own.put("git", component("unreadable"))

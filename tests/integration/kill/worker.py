@@ -2,8 +2,8 @@
 
 usage: worker.py JSON, an object with bootstrap, prefix, partitions, data_dir, session_timeout and connectors (id to the
 fields of ConnectorPolicy), and, where wanted, revision (of the policy), deadly (name of an entity on which the process
-is killed), standbys, recovery_stands_still (seconds after which a recovery that reads nothing is given up; it reads
-nothing)
+is killed), broken (one on which a merge raises what nobody expects), standbys, recovery_stands_still (seconds after
+which a recovery that reads nothing is given up; it reads nothing)
 
 Ends with 0 on SIGTERM, with 1 otherwise. Its last line is a JSON object: why it ended by itself, and what it counted.
 """
@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,9 @@ def main() -> None:
     policies = {name: ConnectorPolicy(**fields) for name, fields in given["connectors"].items()}
     registry = CollectorRegistry()
     if "deadly" in given:
-        _kill_on(given["deadly"])
+        _fail_on(given["deadly"], lambda: os.kill(os.getpid(), signal.SIGKILL))
+    if "broken" in given:
+        _fail_on(given["broken"], _break)
     settings = WorkerSettings(
         bootstrap_servers=given["bootstrap"],
         topics=topics,
@@ -74,17 +77,21 @@ def main() -> None:
     asyncio.run(work(Worker(settings, metrics=ProcessorMetrics(registry)), registry))
 
 
-def _kill_on(name: str) -> None:
-    """End this process as a fault in native code would, whenever the entity of that name is merged."""
+def _break() -> None:
+    raise ZeroDivisionError
+
+
+def _fail_on(name: str, fail: Callable[[], None]) -> None:
+    """Call *fail* whenever the entity of that name is merged: end as a fault in native code would, or raise."""
     merge = processor.merge
 
-    def deadly(records: Any, *args: Any, **kwargs: Any) -> Any:
+    def failing(records: Any, *args: Any, **kwargs: Any) -> Any:
         held = list(records)
         if any(record.body["entity"]["metadata"]["name"] == name for record in held if not record.is_delete):
-            os.kill(os.getpid(), signal.SIGKILL)
+            fail()
         return merge(held, *args, **kwargs)
 
-    processor.merge = deadly
+    processor.merge = failing
 
 
 def _counted(registry: CollectorRegistry) -> dict[str, int]:
