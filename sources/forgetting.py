@@ -1,7 +1,6 @@
 """Deletes of all that a connector holds, whether it is still configured or not."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +41,7 @@ class Holding:
         if self.generation is not None:
             change["generation"] = self.generation
         key = entity_key(self.tenant, self.entity_ref)
-        return Draft(entity_ref=self.entity_ref, key=key, value=canonical_json(change))
+        return Draft(entity_ref=self.entity_ref, key=key, value=canonical_json(change), timestamp=now_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,7 @@ async def forget(
         found = await holdings(pool, whose)
         for start in range(0, len(found), BATCH):
             lease.check()
-            now_ms = int(time.time() * 1000)
+            now_ms = lease.now_ms()
             drafts = [each.deletion(now_ms) for each in found[start : start + BATCH]]
             await asyncio.to_thread(publisher.publish, drafts)
             told(min(start + BATCH, len(found)))

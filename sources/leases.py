@@ -35,16 +35,22 @@ Pool = AsyncConnectionPool[Connection]
 class Lease:
     """The right to work for *name*, for as long as it is renewed."""
 
-    def __init__(self, name: str, token: int, *, seconds: float, since: float) -> None:
+    def __init__(self, name: str, token: int, *, seconds: float, since: float, epoch: float) -> None:
+        """*since*: when it was asked for. *epoch*: Postgres's time just now, in seconds."""
         self.name = name
         self.token = token
         self._seconds = seconds
+        self._ahead = epoch - now()
         self._trusted_until = since + seconds * _MARGIN
 
     @property
     def pause(self) -> float:
         """Seconds between two renewals."""
         return self._seconds / _RENEWALS
+
+    def now_ms(self) -> int:
+        """Return the time in epoch ms by Postgres's clock: what two hosts publish is told apart by one clock."""
+        return int((now() + self._ahead) * 1000)
 
     def check(self) -> None:
         """Raise LeaseLostError when the lease may be another's by now. Ask before anything leaves this process."""
@@ -72,28 +78,28 @@ async def take(pool: Pool, name: str, *, holder: str, seconds: float = LEASE_SEC
     async with pool.connection() as connection:
         answer = await connection.execute(_QUERIES["take"], {"name": name, "holder": holder, "seconds": seconds})
         row = await answer.fetchone()
-    return None if row is None else Lease(name, row[0], seconds=seconds, since=since)
+    return None if row is None else Lease(name, row[0], seconds=seconds, since=since, epoch=row[1])
 
 
 @asynccontextmanager
 async def kept(pool: Pool, lease: Lease) -> AsyncIterator[None]:
     """Renew *lease* meanwhile, and give it back at the end. The body is ended with LeaseLostError when it is lost."""
-    body = asyncio.current_task()
     lost: list[LeaseLostError] = []
+    ending = asyncio.timeout(None)
 
     async def keep() -> None:
         try:
             await _renew_for_ever(pool, lease)
         except LeaseLostError as error:
             lost.append(error)
-            if body is not None:
-                body.cancel()
+            ending.reschedule(0.0)
 
     keeping = asyncio.create_task(keep())
     try:
-        yield
-    except asyncio.CancelledError:
-        if lost and body is not None and body.uncancel() == 0:
+        async with ending:
+            yield
+    except TimeoutError:
+        if ending.expired():
             raise lost[0] from None
         raise
     finally:

@@ -4,7 +4,7 @@ VALUES (%(name)s, %(holder)s, 1, clock_timestamp() + make_interval(secs => %(sec
 ON CONFLICT (name) DO UPDATE
 SET holder = excluded.holder, token = leases.token + 1, expires_at = excluded.expires_at
 WHERE leases.expires_at <= clock_timestamp()
-RETURNING token
+RETURNING token, extract(epoch FROM clock_timestamp())::float8
 
 -- name: renew
 UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)

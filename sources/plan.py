@@ -1,6 +1,7 @@
 """What a connector does next, decided from where it stands. Pure."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from schemas.errors import RateLimitedError, SourceUnreachableError
@@ -9,6 +10,8 @@ from sources.states import Mode, State, Trigger
 
 RESUMED_FAILURES: Final = 3
 """After so many failures in a row a run begins anew: pages that can be read must not wait for one that cannot."""
+RESUMED_FOR: Final = timedelta(hours=24)
+"""A run that began longer ago begins anew: what it missed may be back, and would be deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,18 +28,21 @@ def due(state: State, connector: Connector, cluster: str) -> Due | None:
     if state.paused:
         return None
     can_resume = _can_resume(state, connector, cluster)
-    if state.requested_at is not None:
-        return Due(trigger="manual", is_full=state.requested_full, is_resumed=can_resume and not state.requested_full)
     is_full_due = state.next_full_at is not None and state.next_full_at <= state.now
+    # A run that cannot be gone on with begins anew as what it was.
+    is_full = is_full_due or state.requested_full or (state.run is not None and state.is_full)
+    if state.requested_at is not None:
+        return Due(trigger="manual", is_full=is_full, is_resumed=can_resume and not state.requested_full)
     if state.next_run_at is not None and state.next_run_at > state.now:
         is_changed = state.fingerprint is not None and state.fingerprint != connector.fingerprint
         is_elsewhere = state.cluster_id is not None and state.cluster_id != cluster
-        if not (is_full_due or is_changed or is_elsewhere) or state.consecutive_failures:
+        # With another configuration it may no longer fail; for a full run it waits as for any other.
+        if not (is_changed or is_elsewhere or (is_full_due and not state.consecutive_failures)):
             return None
     trigger: Trigger = "schedule" if connector.schedule.cron else "rest"
     if state.consecutive_failures:
         trigger = "retry"
-    return Due(trigger=trigger, is_full=is_full_due, is_resumed=can_resume)
+    return Due(trigger=trigger, is_full=is_full, is_resumed=can_resume)
 
 
 def mode_of(state: State, connector: Connector, cluster: str, *, is_full: bool) -> Mode:
@@ -53,6 +59,8 @@ def is_resumable(error: Exception, failures: int) -> bool:
 
 def _can_resume(state: State, connector: Connector, cluster: str) -> bool:
     if state.run is None or state.fingerprint != connector.fingerprint or state.cluster_id != cluster:
+        return False
+    if state.started_at is None or state.now - state.started_at > RESUMED_FOR:
         return False
     # What changed is asked for from the same beginning again, and would be taken for a source that repeats itself.
     return state.phase == "sweep" or (state.cursor is not None and state.mode == "complete")

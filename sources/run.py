@@ -40,8 +40,8 @@ class Run:
     def __init__(self, connector: Connector, place: Place, lease: Lease, state: State) -> None:
         if state.run is None:
             raise ValueError("the state has no run")
-        self.moved_at = time.monotonic()
-        """When the source last gave a page."""
+        self.moved_at = 0.0
+        """When a page was last saved, on the clock of `time.monotonic`."""
         self._connector, self._place, self._lease, self._state = connector, place, lease, state
         self._moment = Moment(run=state.run, now_ms=0, is_full=state.is_full)
         self._publisher = Publisher(place.client, place.topics.changes(connector.id))
@@ -90,8 +90,8 @@ class Run:
                 page = coming.result()
                 if page is None:
                     return True
-                self.moved_at = time.monotonic()
                 sifted = await self._take(page)
+                self.moved_at = time.monotonic()
                 treadmill.look(page, fresh=sifted.fresh, again=sifted.again)
                 if self._is_paused or stop.is_set():
                     return False
@@ -115,7 +115,7 @@ class Run:
         found, result = candidates(page, self._connector.sieve)
         async with self._place.pool.connection() as connection:
             known = await self._ledger.known(connection, {each.entity_ref for each in found})
-        moment = Moment(run=self._moment.run, now_ms=int(time.time() * 1000), is_full=self._moment.is_full)
+        moment = Moment(run=self._moment.run, now_ms=self._lease.now_ms(), is_full=self._moment.is_full)
         sift(found, known, self._connector.sieve, moment, result)
         for place, reason in result.refusals:
             self._log.warning("connector.document_refused", place=place, reason=reason)
@@ -139,7 +139,8 @@ class Run:
         progress = Progress(
             cursor=page.cursor,
             total=page.total,
-            unread={**dict.fromkeys(sifted.guarded, ""), **page.unread},
+            guarded=sifted.guarded,
+            unread=page.unread,
             covers=page.covers,
             has_duplicates=sifted.again > 0,
         )

@@ -53,11 +53,12 @@ class Runner:
         self._states, self._ledger = States(connector.id), Ledger(connector.id, place.cluster)
         self._log = log.bind(connector=connector.id)
         self._run: Run | None = None
+        self._looked_at = time.monotonic()
 
     @property
     def waited(self) -> float:
-        """For how many seconds the run under way has not brought a page; 0 between two runs."""
-        return 0.0 if self._run is None else time.monotonic() - self._run.moved_at
+        """For how many seconds nothing went on: no page was saved, and nobody could look at what is due."""
+        return time.monotonic() - max(self._looked_at, 0.0 if self._run is None else self._run.moved_at)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look, and do what is due, until *stop* is set. While Postgres is away nothing is done."""
@@ -70,6 +71,7 @@ class Runner:
                     await self.begin()
                     is_begun = True
                 await self.look(stop)
+                self._looked_at = time.monotonic()
             except DATABASE_AWAY as error:
                 self._log.warning("connector.database_away", reason=type(error).__name__)
             except LeaseLostError as error:
@@ -121,10 +123,10 @@ class Runner:
         self._log.info("connector.hold_deleted", hold=hold, count=deleted)
 
     async def _attempt(self, lease: Lease, before: State, found: Due, stop: asyncio.Event) -> None:
-        state = await self._opened(lease, before, found)
-        run = self._run = Run(self._connector, self._place, lease, state)
-        began = time.monotonic()
+        state, began = before, time.monotonic()
         try:
+            state = await self._opened(lease, before, found)
+            run = self._run = Run(self._connector, self._place, lease, state)
             report = await run.go(stop)
         except (LeaseLostError, NotAcknowledgedError, *DATABASE_AWAY):
             # The run stays as it was saved: whoever takes it up goes on there.
@@ -167,7 +169,7 @@ class Runner:
         if report.ending == "interrupted":
             self._log.info("connector.run_interrupted", run=state.run)
             return
-        await self._recovered(state)
+        await self._recovered(lease, state)
         async with self._place.pool.connection() as connection:
             await lease.renew(connection)
             now = (await self._states.read(connection)).now
@@ -179,7 +181,8 @@ class Runner:
                 run,
                 since=report.since,
                 next_run_at=planned,
-                next_full_at=next_full(self._connector.schedule, now),
+                # From its beginning: a full run that came due meanwhile is still to come.
+                next_full_at=next_full(self._connector.schedule, state.started_at or now),
             )
             await self._states.close_run(connection, run, "complete")
             if state.mode == "complete":
@@ -197,7 +200,7 @@ class Runner:
             return
         outcome = "partial" if isinstance(error, PartialRunError) else "failed"
         if outcome == "partial":
-            await self._recovered(state)
+            await self._recovered(lease, state)
         failures = state.consecutive_failures + 1
         resume = is_resumable(error, failures)
         asked = error.retry_after if isinstance(error, RateLimitedError) else None
@@ -231,10 +234,10 @@ class Runner:
             await lease.renew(connection)
             await self._states.abandon(connection, state.run or 0, error=told)
 
-    async def _recovered(self, state: State) -> None:
+    async def _recovered(self, lease: Lease, state: State) -> None:
         """The source has answered: an outage that was announced is over."""
         if state.outage_since is not None:
-            await self._announce("recovered", datetime.now(UTC))
+            await self._announce("recovered", datetime.fromtimestamp(lease.now_ms() / 1000, UTC))
 
     async def _announce(self, op: Op, at: datetime) -> None:
         """Tell the processor. Saved only once Kafka has it: what is announced twice changes nothing."""
@@ -246,8 +249,9 @@ class Runner:
 
 
 def reason(error: Exception) -> str:
-    """An error of ours is a sentence without payload text; of another's the class must do."""
-    return str(error) if isinstance(error, MainstemError) else f"the source failed: {type(error).__name__}"
+    """An error of ours is a sentence without payload text; of another's the class must do. Postgres can hold it."""
+    told = str(error) if isinstance(error, MainstemError) else f"the source failed: {type(error).__name__}"
+    return told.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:

@@ -14,7 +14,7 @@ BACKOFF: Final = (timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes
 class Schedule:
     """*cron* and *full_cron* are read in *timezone*; *rest* counts only without *cron*.
 
-    *renewal*: after how long at the latest what is held has to be renewed, None when nothing expires.
+    *renewal*: the age from which on a run renews what is held, None when nothing expires.
     """
 
     cron: str | None = None
@@ -29,15 +29,22 @@ class Schedule:
     def longest_rest(self) -> timedelta | None:
         """How long the connector rests at most between two runs; None where a cron expression says it."""
         rest = None if self.cron else self.rest
-        return min((each for each in (rest, self.renewal) if each is not None), default=None)
+        return min((each for each in (rest, self.renewing_rest) if each is not None), default=None)
+
+    @property
+    def renewing_rest(self) -> timedelta | None:
+        """How long the connector may rest so that nothing dies: what a run leaves alone, since it is a moment too
+        young to be renewed, must live until the next run has come to it. Half the way leaves time for the runs.
+        """
+        return None if self.renewal is None else self.renewal / 2
 
 
 def after_success(schedule: Schedule, now: datetime, *, chance: float) -> datetime:
     """Return when the next run begins after one that ended *now*. *chance*, 0 to 1, is the share of the jitter."""
     planned = _next(schedule.cron, schedule.timezone, now) if schedule.cron else now + schedule.rest
     planned += schedule.jitter * chance
-    # A record is renewed at half its life, however long the rest is: an entity must not vanish between two runs.
-    return planned if schedule.renewal is None else min(planned, now + schedule.renewal)
+    rest = schedule.renewing_rest
+    return planned if rest is None else min(planned, now + rest)
 
 
 def after_failure(schedule: Schedule, now: datetime, failures: int, *, retry_after: float | None = None) -> datetime:

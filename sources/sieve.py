@@ -4,7 +4,7 @@ Nothing here reads a clock or writes anything.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, Final, Literal
@@ -105,7 +105,8 @@ class Sieve:
             source_version=None if change.get("version") is None else record.version,
             observed_at=record.observed_at,
         )
-        return Prepared(draft=draft, entry=entry)
+        # The record's own time is that of the same clock: the processor reads no observedAt far ahead of it.
+        return Prepared(draft=replace(draft, timestamp=now_ms), entry=entry)
 
     def deletion(self, gone: Gone, now_ms: int) -> Draft:
         """Return the delete of what was published before: it outranks that, whatever the clocks say."""
@@ -118,7 +119,7 @@ class Sieve:
             change["version"] = gone.source_version
         if gone.generation is not None:
             change["generation"] = gone.generation
-        return checked(change, self._connector, tenant=self._tenant)[0]
+        return replace(checked(change, self._connector, tenant=self._tenant)[0], timestamp=now_ms)
 
     def _hash(self, change: Mapping[str, Any]) -> str:
         content = change
@@ -147,4 +148,6 @@ def _entity_ref(entity: object) -> str | None:
     kind, name, namespace = entity.get("kind"), metadata.get("name"), metadata.get("namespace")
     if not (isinstance(kind, str) and isinstance(name, str) and isinstance(namespace, str | None)):
         return None
-    return f"{kind}:{namespace or DEFAULT_NAMESPACE}/{name}".lower()
+    ref = f"{kind}:{namespace or DEFAULT_NAMESPACE}/{name}".lower()
+    # It may be none, and is looked up all the same: Postgres takes neither NUL nor halves of pairs.
+    return ref.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")

@@ -69,11 +69,12 @@ def sift(
     """
     taken = set[str]()
     for each in found:
-        ref = each.entity_ref
+        ref, before = each.entity_ref, known.get(each.entity_ref)
         if each.is_delete:
             result.withdrawn.append(ref)
+            # What this run brought stays: only one that reads everything can tell which of the two is so.
+            result.again += ref in taken or (before is not None and before.seen_run == moment.run)
             continue
-        before = known.get(ref)
         verdict = "again" if ref in taken else sieve.verdict(each, before, run=moment.run, now_ms=moment.now_ms)
         taken.add(ref)
         if verdict == "again":

@@ -4,7 +4,7 @@ Every method runs within the transaction of its connection. Where it is given a 
 is no longer the connector's: somebody reset it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +32,8 @@ class State:
 
     now: datetime
     run: int | None = None
+    started_at: datetime | None = None
+    """When that run began."""
     cluster_id: str | None = None
     fingerprint: str | None = None
     phase: str = "rest"
@@ -87,6 +89,8 @@ class Progress:
 
     cursor: Mapping[str, Any] | None
     total: int | None
+    guarded: Collection[str]
+    """Scopes in which something could not be understood: nothing of them is deleted; the run is none the worse."""
     unread: Mapping[str, str]
     covers: Sequence[str]
     has_duplicates: bool
@@ -132,6 +136,7 @@ class States:
             run=run,
             cursor=None if progress.cursor is None else Jsonb(progress.cursor),
             total=progress.total,
+            guarded=Jsonb(dict.fromkeys(progress.guarded, "")),
             unread=Jsonb(progress.unread),
             covers=Jsonb(list(progress.covers)),
             has_duplicates=progress.has_duplicates,

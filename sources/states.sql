@@ -8,7 +8,7 @@ WHERE connector = %(connector)s AND consecutive_failures = 0 AND run IS NULL
   AND NOT EXISTS (SELECT FROM leases WHERE name = %(lease)s AND expires_at > now())
 
 -- name: read
-SELECT s.*, now() AS now, r.mode, r.is_full, r.entities, r.filtered, r.left_out, r.refused, r.pages,
+SELECT s.*, now() AS now, r.mode, r.is_full, r.started_at, r.entities, r.filtered, r.left_out, r.refused, r.pages,
   (SELECT hold_id::text FROM held_deletions h WHERE h.connector = s.connector AND h.state = 'approved' LIMIT 1)
     AS approved,
   (SELECT count(*) FROM held_deletions h JOIN ingestion_entity_refs USING (hold_id)
@@ -20,21 +20,22 @@ WHERE s.connector = %(connector)s
 INSERT INTO connector_runs (connector, mode, is_full, trigger)
 VALUES (%(connector)s, %(mode)s, %(is_full)s, %(trigger)s) RETURNING run
 
+-- A run under way is due: whoever finds it interrupted goes on with it.
 -- name: set_run
 UPDATE ingestion_state
-SET run = %(run)s, phase = 'burst', cluster_id = %(cluster)s, fingerprint = %(fingerprint)s, cursor = NULL,
+SET run = %(run)s, next_run_at = now(), phase = 'burst', cluster_id = %(cluster)s, fingerprint = %(fingerprint)s, cursor = NULL,
   total = NULL, unread = '{}', covers = '[]', has_duplicates = false,
   since = CASE WHEN %(mode)s = 'changes' THEN since END
 WHERE connector = %(connector)s AND run IS NOT DISTINCT FROM %(before)s
 
 -- A request that came since *asked* was read is another one, and stays.
 -- name: answer_request
-UPDATE ingestion_state SET requested_at = NULL, requested_full = false
+UPDATE ingestion_state SET requested_at = NULL, requested_full = false, next_run_at = now()
 WHERE connector = %(connector)s AND requested_at = %(asked)s
 
 -- name: save_page
 UPDATE ingestion_state
-SET phase = 'burst', cursor = %(cursor)s, total = coalesce(%(total)s, total), unread = unread || %(unread)s,
+SET phase = 'burst', cursor = %(cursor)s, total = coalesce(%(total)s, total), unread = %(guarded)s || unread || %(unread)s,
   covers = covers || %(covers)s, has_duplicates = has_duplicates OR %(has_duplicates)s
 WHERE connector = %(connector)s AND run = %(run)s
 RETURNING paused

@@ -1,7 +1,6 @@
 """The end of a run: what it should have seen and did not is deleted, past the guard, or held."""
 
 import asyncio
-import time
 
 import structlog
 
@@ -86,7 +85,7 @@ class Sweep:
             return await self._ledger.take_absent(connection, run, reach, BATCH)
 
     async def _delete(self, gone: list[Gone], run: int | None) -> None:
-        now_ms = int(time.time() * 1000)
+        now_ms = self._lease.now_ms()
         drafts = [self._connector.sieve.deletion(each, now_ms) for each in gone]
         self._place.reached("sweep.taken")
         self._lease.check()

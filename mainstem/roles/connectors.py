@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import orjson
@@ -31,8 +32,9 @@ from sources.sieve import Sieve
 log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS: Final = 300.0
-"""How long a source may take for one page before the role is no longer ready."""
+"""For how long a connector may get nowhere, be it for its source, Kafka or Postgres, before the role is not ready."""
 _POOL: Final = 10
+_THREADS: Final = 3
 
 
 def runnable(installation: Installation, ids: Collection[str] = ()) -> list[Connector]:
@@ -57,12 +59,16 @@ def run(installation: Installation, ids: Collection[str], options: RoleOptions) 
 
 
 async def _run(connectors: list[Connector], installation: Installation, options: RoleOptions) -> None:
-    stop = stop_on_signals(asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    stop = stop_on_signals(loop)
     if not connectors:
         log.warning("connectors.nothing_to_run")
         present(options, lambda: readiness([]))
         await stop.wait()
         return
+    # A source that holds a thread must not keep another connector from publishing: one reads, one publishes, one is left
+    # behind by a run that was ended.
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS * len(connectors)))
     # Two for each connector: one that it works with, one that renews its lease meanwhile.
     pool = AsyncConnectionPool(
         installation.dsn, min_size=1, max_size=min(_POOL, 2 * len(connectors)), timeout=_POOL, open=False

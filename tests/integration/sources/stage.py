@@ -72,7 +72,7 @@ class Stage:
                 metrics=ConnectorMetrics(CollectorRegistry()),
                 holder=holder,
                 lease_seconds=self.lease_seconds,
-                reached=self.reached,
+                reached=self._reach,
             )
 
     def look(self, source: Source, *, times: int = 1) -> dict[str, Any]:
@@ -94,6 +94,9 @@ class Stage:
                 return await working(place)
 
         return asyncio.run(inner())
+
+    def _reach(self, label: str) -> None:
+        self.reached(label)
 
     @property
     def state(self) -> dict[str, Any]:

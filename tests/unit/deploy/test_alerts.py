@@ -115,6 +115,14 @@ CASES = {
         {f"mainstem_sink_retries_total{{{SINK}}}": "0x90 3x30"},
         {f"mainstem_sink_retries_total{{{SINK}}}": "0x90 0+1x30"},
     ),
+    "MainstemConnectorFails": (
+        {f"mainstem_connector_failures{{{RUNNING}}}": "0x50 1x20 2x20 0x30"},
+        {f"mainstem_connector_failures{{{RUNNING}}}": "0x100 3x20"},
+    ),
+    "MainstemDeletionsHeld": (
+        {f"mainstem_connector_held_deletions{{{RUNNING}}}": "0x120"},
+        {f"mainstem_connector_held_deletions{{{RUNNING}}}": "0x100 21x20"},
+    ),
     "MainstemConnectorOverdue": (
         {
             f"mainstem_connector_last_success_seconds{{{RUNNING}}}": "0x60 3600x60",

@@ -33,7 +33,14 @@ def test_jitter_comes_after_what_is_planned():
 
 def test_records_are_renewed_however_long_the_rest_is():
     found = after_success(Schedule(cron="0 0 1 1 *", renewal=HOUR, jitter=HOUR), NOW, chance=1)
-    assert found == NOW + HOUR
+    assert found == NOW + HOUR / 2
+
+
+def test_what_a_run_just_leaves_alone_lives_until_the_next_one_has_renewed_it():
+    """A life of an hour: a record of 29:59 is left alone, by a run that takes five minutes."""
+    ttl, age, minute = HOUR, timedelta(minutes=29, seconds=59), timedelta(minutes=1)
+    found = after_success(Schedule(cron="50 * * * *", renewal=ttl / 2), NOW + 5 * minute, chance=0)
+    assert found + 5 * minute - (NOW - age) < ttl
 
 
 @pytest.mark.parametrize(("failures", "pause"), [(1, 30), (2, 60), (3, 300), (4, 1800), (50, 1800)])

@@ -1,0 +1,101 @@
+"""Runs that something ended: what goes on, at once, as what it was, and what is begun anew."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from schemas.errors import NotAcknowledgedError
+from sources.runner import Runner
+from sources.schedule import Schedule
+from tests.integration.sources.scripted import Scripted, many
+
+
+def _nothing(label):
+    del label
+
+
+def _kafka_away_at(label, number=1):
+    seen = []
+
+    def reached(point):
+        seen.append(point)
+        if seen.count(label) == number and point == label:
+            raise NotAcknowledgedError("Kafka did not acknowledge")
+
+    return reached
+
+
+def _interrupted(stage, source, label, number=1):
+    """Let the run that is due end at *label* as one does while Kafka is away."""
+    stage.reached = _kafka_away_at(label, number)
+    with pytest.raises(NotAcknowledgedError):
+        stage.look(source)
+    stage.reached = _nothing
+
+
+def test_a_run_that_somebody_asked_for_goes_on_at_once_after_kafka_was_away(stage):
+    source = Scripted(many(30))
+
+    async def working(place):
+        runner, stop = Runner(stage.connector(source), place), asyncio.Event()
+        await runner.begin()
+        await runner.look(stop)
+        stage.rows("UPDATE ingestion_state SET requested_at = now()")
+        source.asked.clear()
+        stage.reached = _kafka_away_at("page.read", 2)
+        with pytest.raises(NotAcknowledgedError):
+            await runner.look(stop)
+        stage.reached = _nothing
+        await runner.look(stop)
+
+    stage.run(working)
+    assert (source.asked, [run["outcome"] for run in stage.runs]) == ([None, {"next": 10}], ["complete", "complete"])
+
+
+def test_a_full_run_that_begins_anew_is_still_full(stage):
+    source = Scripted(many(5))
+    stage.look(source)
+    stage.rows("UPDATE ingestion_state SET requested_at = now(), requested_full = true")
+    _interrupted(stage, source, "page.read")
+    stage.look(source)
+    assert (stage.runs[-1]["is_full"], stage.runs[-1]["published"]) == (True, 5)
+
+
+def test_a_run_that_was_under_way_when_the_full_one_came_due_does_not_stand_for_it(stage):
+    stage.schedule = Schedule(full_cron=f"{datetime.now(UTC) - timedelta(hours=1):%M %H} * * *")
+    source = Scripted(many(15))
+    stage.look(source)
+    _interrupted(stage, source, "page.read", 2)
+    stage.rows("UPDATE connector_runs SET started_at = now() - interval '2 hours' WHERE outcome = 'running'")
+    stage.look(source, times=2)
+    assert [run["is_full"] for run in stage.runs] == [False, False, True]
+
+
+def test_a_run_of_another_day_is_not_gone_on_with(stage):
+    """What was missing then may be back."""
+    system = many(30)
+    source = Scripted(system)
+    stage.look(source)
+    back = system.pop("c-00003")
+    _interrupted(stage, source, "sweep.begun")
+    system["c-00003"] = back
+    stage.rows("UPDATE connector_runs SET started_at = now() - interval '25 hours' WHERE outcome = 'running'")
+    stage.look(source)
+    assert [change for change in stage.changes() if change.get("op") == "delete"] == []
+
+
+def test_what_was_published_before_a_kill_and_is_gone_after_it_is_deleted(stage):
+    system = many(3)
+    source = Scripted(system)
+    _interrupted(stage, source, "page.published")
+    del system["c-00001"]
+    stage.look(source)
+    assert {ref.removeprefix("component:default/") for ref in stage.held()} == set(system)
+
+
+def test_a_page_that_kafka_did_not_acknowledge_is_read_again(stage):
+    source = Scripted(many(20))
+    _interrupted(stage, source, "page.intended", 2)
+    stage.look(source)
+    assert len(stage.held()) == 20

@@ -1,0 +1,26 @@
+"""Leases: who lost one is told, each time."""
+
+import asyncio
+from contextlib import suppress
+
+from schemas.errors import LeaseLostError
+from sources import leases
+
+
+def test_a_loss_that_went_unnoticed_does_not_hide_the_next_one(stage):
+    async def lose(place, name, *, is_deaf):
+        lease = await leases.take(place.pool, name, holder="one", seconds=0.3)
+        async with leases.kept(place.pool, lease):
+            async with place.pool.connection() as connection:
+                await connection.execute("UPDATE leases SET token = token + 1 WHERE name = %s", (name,))
+            with suppress(asyncio.CancelledError if is_deaf else ()):
+                await asyncio.sleep(30)
+
+    async def working(place):
+        await lose(place, "first", is_deaf=True)
+        try:
+            await lose(place, "second", is_deaf=False)
+        except (LeaseLostError, asyncio.CancelledError) as error:
+            return type(error)
+
+    assert stage.run(working) is LeaseLostError
