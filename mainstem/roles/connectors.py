@@ -66,8 +66,8 @@ async def _run(connectors: list[Connector], installation: Installation, options:
         present(options, lambda: readiness([]))
         await stop.wait()
         return
-    # A source that holds a thread must not keep another connector from publishing: one reads, one publishes, one is left
-    # behind by a run that was ended.
+    # A source that holds its thread must not keep another connector from publishing: of each connector one thread
+    # reads, one publishes, and one may be left behind by a run that was ended.
     loop.set_default_executor(ThreadPoolExecutor(_THREADS * len(connectors)))
     # Two for each connector: one that it works with, one that renews its lease meanwhile.
     pool = AsyncConnectionPool(
