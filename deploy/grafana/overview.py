@@ -24,7 +24,8 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
 )
 
-from deploy.grafana.panels import ROWS, Shown
+from deploy.grafana.panels import ROWS
+from deploy.grafana.shown import Shown
 
 FILE: Final = Path(__file__).parent / "dashboards/overview.json"
 UID: Final = "mainstem-overview"

@@ -1,43 +1,9 @@
 """What the overview shows, row by row: the first one alone says whether somebody must act."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-ROLE: Final = 'role=~"$role"'
-CONNECTOR: Final = 'connector=~"$connector"'
-RATE: Final = "[$__rate_interval]"
-
-Query = tuple[str, str]
-"""The legend of its series, and its expression."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """One panel. *units* is Grafana's id of a unit; *alarm* is the value from which a number is red."""
-
-    title: str
-    about: str
-    queries: Sequence[Query]
-    units: str = "short"
-    kind: Literal["number", "lines", "bars", "areas", "states"] = "lines"
-    width: int = 8
-    alarm: float | None = None
-
-
-def _quantiles(metric: str, of: str, by: str = "", labels: str = "") -> list[Query]:
-    """Return median and 99th percentile of a histogram; *by* is a label that stands in the legend."""
-    named = f"{{{{{by}}}}} " if by else ""
-    buckets = f"sum by ({', '.join(filter(None, ('le', by)))}) (rate({metric}_bucket{{{labels}}}{RATE}))"
-    return [(f"{named}{of} {name}", f"histogram_quantile({share}, {buckets})") for share, name in _SHARES]
-
-
-_SHARES: Final = ((0.5, "p50"), (0.99, "p99"))
-
-
-def _rate(metric: str, by: str, labels: str = "") -> str:
-    return f"sum by ({by}) (rate({metric}{{{labels}}}{RATE}))"
-
+from deploy.grafana.connector_panels import CONNECTORS
+from deploy.grafana.shown import RATE, ROLE, Shown, quantiles, rate
 
 NOW: Final = (
     Shown(
@@ -97,21 +63,21 @@ FLOW: Final = (
     Shown(
         title="Changes in, by what became of them",
         about="Every record of the changes topics is one of these.",
-        queries=[("{{outcome}}", _rate("mainstem_processor_outcomes_total", "outcome", ROLE))],
+        queries=[("{{outcome}}", rate("mainstem_processor_outcomes_total", "outcome", ROLE))],
         units="cps",
         kind="areas",
     ),
     Shown(
         title="Entities published",
         about="Merged entities written to the entities topic.",
-        queries=[("{{change}}", _rate("mainstem_processor_emissions_total", "change", ROLE))],
+        queries=[("{{change}}", rate("mainstem_processor_emissions_total", "change", ROLE))],
         units="cps",
         kind="areas",
     ),
     Shown(
         title="Records carried on, by sink",
         about="The sink of Postgres carries on what is held as well, beside the merged entities.",
-        queries=[("{{sink}}", _rate("mainstem_sink_records_total", "sink", ROLE))],
+        queries=[("{{sink}}", rate("mainstem_sink_records_total", "sink", ROLE))],
         units="cps",
     ),
     Shown(
@@ -136,93 +102,23 @@ FRESHNESS: Final = (
     Shown(
         title="Published to merged",
         about="Age of a change when the broker has answered for all that came of it. Replayed ones are old.",
-        queries=_quantiles("mainstem_processor_delay_seconds", "merged", labels=ROLE),
+        queries=quantiles("mainstem_processor_delay_seconds", "merged", labels=ROLE),
         units="s",
     ),
     Shown(
         title="Merged to carried on, by sink",
         about="Age of a record of the sink's topic when its system has taken it. Add it to the panel on the left.",
-        queries=_quantiles("mainstem_sink_delay_seconds", "carried on", "sink", ROLE),
+        queries=quantiles("mainstem_sink_delay_seconds", "carried on", "sink", ROLE),
         units="s",
     ),
     Shown(
         title="Time per run of the processor",
         about="Merging takes the processor's core; writing is the broker's answer.",
         queries=[
-            *_quantiles("mainstem_processor_merge_seconds", "merge", labels=ROLE),
-            *_quantiles("mainstem_processor_write_seconds", "write", labels=ROLE),
+            *quantiles("mainstem_processor_merge_seconds", "merge", labels=ROLE),
+            *quantiles("mainstem_processor_write_seconds", "write", labels=ROLE),
         ],
         units="s",
-    ),
-)
-
-CONNECTORS: Final = (
-    Shown(
-        title="Since the last complete run, and how long it took",
-        about="Of connectors that run here. Before the first one, since the start of the role.",
-        queries=[
-            ("{{connector}}", f"time() - max by (connector) (mainstem:connector_last_success_seconds{{{CONNECTOR}}})"),
-            ("{{connector}} took", f"max by (connector) (mainstem_connector_run_seconds{{{CONNECTOR}}})"),
-        ],
-        units="s",
-    ),
-    Shown(
-        title="Runs",
-        about="A failed run deletes nothing and is repeated after a growing pause.",
-        queries=[
-            (
-                "{{connector}} {{outcome}}",
-                f"sum by (connector, outcome) (increase(mainstem_connector_runs_total{{{CONNECTOR}}}{RATE}))",
-            )
-        ],
-        kind="bars",
-    ),
-    Shown(
-        title="Changes published and documents refused",
-        about="By the connectors that run here.",
-        queries=[
-            ("{{connector}} published", _rate("mainstem_connector_changes_total", "connector", CONNECTOR)),
-            ("{{connector}} refused", _rate("mainstem_connector_refused_total", "connector", CONNECTOR)),
-        ],
-        units="cps",
-    ),
-    Shown(
-        title="Dead letters, by connector and stage",
-        about="Changes that the processor set aside: the headers of each say why.",
-        queries=[
-            (
-                "{{connector}} {{stage}}",
-                f"sum by (connector, stage) (increase(mainstem_processor_dead_letters_total{{{CONNECTOR}}}{RATE})) > 0",
-            ),
-            ("sink:{{sink}}", f"sum by (sink) (increase(mainstem_sink_dead_letters_total{RATE})) > 0"),
-        ],
-        kind="bars",
-    ),
-    Shown(
-        title="Entities that ended",
-        about="Deleted by their connector, or expired for want of news. More than a tenth within an hour is an alert.",
-        queries=[
-            (
-                "{{connector}} {{reason}}",
-                f"sum by (connector, reason) (increase(mainstem_processor_ended_total{{{CONNECTOR}}}{RATE}))",
-            )
-        ],
-        kind="bars",
-    ),
-    Shown(
-        title="Entities in the catalogue",
-        about="In Postgres: those that a connector speaks of, and the merged ones by kind.",
-        queries=[
-            ("{{connector}}", f"max by (connector) (mainstem_catalog_records{{{CONNECTOR}}})"),
-            ("kind {{kind}}", "max by (kind) (mainstem_catalog_entities)"),
-        ],
-    ),
-    Shown(
-        title="Outages announced",
-        about="1 while the source of a connector is away: what it said last is kept and marked as stale.",
-        queries=[("{{connector}}", f"max by (connector) (mainstem_processor_outage{{{CONNECTOR}}})")],
-        kind="states",
-        width=24,
     ),
 )
 
@@ -243,7 +139,7 @@ PROCESSOR: Final = (
         about="The time is that of the last recovery, or of the one under way.",
         queries=[
             ("{{role}} seconds", f"max by (role) (mainstem_processor_recovery_seconds{{{ROLE}}})"),
-            ("{{role}} records/s", _rate("mainstem_processor_recovered_total", "role", ROLE)),
+            ("{{role}} records/s", rate("mainstem_processor_recovered_total", "role", ROLE)),
         ],
     ),
     Shown(
@@ -252,7 +148,7 @@ PROCESSOR: Final = (
         " another worker wrote to.",
         queries=[
             ("{{role}}", f"sum by (role) (mainstem_processor_runs_in_flight{{{ROLE}}})"),
-            ("{{role}} registry retries per second", _rate("mainstem_processor_registry_retries_total", "role", ROLE)),
+            ("{{role}} registry retries per second", rate("mainstem_processor_registry_retries_total", "role", ROLE)),
             (
                 "{{role}} foreign writes",
                 f"sum by (role) (increase(mainstem_processor_foreign_writes_total{{{ROLE}}}{RATE}))",
@@ -281,7 +177,7 @@ SINKS: Final = (
     Shown(
         title="Time per batch",
         about="What the sink's system takes.",
-        queries=_quantiles("mainstem_sink_batch_seconds", "", "sink", ROLE),
+        queries=quantiles("mainstem_sink_batch_seconds", "", "sink", ROLE),
         units="s",
     ),
     Shown(
@@ -290,9 +186,9 @@ SINKS: Final = (
         queries=[
             (
                 "{{sink}}",
-                _rate("mainstem_sink_batch_records_sum", "sink", ROLE)
+                rate("mainstem_sink_batch_records_sum", "sink", ROLE)
                 + " / "
-                + _rate("mainstem_sink_batch_records_count", "sink", ROLE),
+                + rate("mainstem_sink_batch_records_count", "sink", ROLE),
             )
         ],
     ),
@@ -312,7 +208,7 @@ SINKS: Final = (
         about="Partitions that a sink reads from their start, and the records carried on once more meanwhile.",
         queries=[
             ("{{sink}} partitions", f"sum by (sink) (mainstem_sink_rebuilding{{{ROLE}}})"),
-            ("{{sink}} records/s", _rate("mainstem_sink_replayed_total", "sink", ROLE)),
+            ("{{sink}} records/s", rate("mainstem_sink_replayed_total", "sink", ROLE)),
         ],
         width=12,
     ),
@@ -335,20 +231,20 @@ API: Final = (
     Shown(
         title="Requests, by route",
         about="Without those for health and metrics.",
-        queries=[("{{route}}", _rate("mainstem_api_requests_total", "route", 'route!~"/(livez|readyz|metrics)"'))],
+        queries=[("{{route}}", rate("mainstem_api_requests_total", "route", 'route!~"/(livez|readyz|metrics)"'))],
         units="reqps",
     ),
     Shown(
         title="Answers, by status",
         about="503: Postgres does not answer.",
-        queries=[("{{status}}", _rate("mainstem_api_requests_total", "status"))],
+        queries=[("{{status}}", rate("mainstem_api_requests_total", "status"))],
         units="reqps",
         kind="areas",
     ),
     Shown(
         title="Time to answer",
         about="By route, without those for health and metrics.",
-        queries=_quantiles("mainstem_api_request_seconds", "", "route", 'route!~"/(livez|readyz|metrics)"'),
+        queries=quantiles("mainstem_api_request_seconds", "", "route", 'route!~"/(livez|readyz|metrics)"'),
         units="s",
     ),
     Shown(
@@ -378,7 +274,7 @@ ROLES: Final = (
     Shown(
         title="Processor time",
         about="1 is one core. One worker of the processor uses little more than one.",
-        queries=[("{{role}}", _rate("process_cpu_seconds_total", "role", ROLE))],
+        queries=[("{{role}}", rate("process_cpu_seconds_total", "role", ROLE))],
         units="short",
     ),
     Shown(
