@@ -44,22 +44,25 @@ SELECT count(*) AS entities, count(*) FILTER (WHERE seen_run = %(run)s) AS seen,
 FROM ingestion_entity_refs
 WHERE connector = %(connector)s AND cluster_id = %(cluster)s
 
--- Absent is what the run did not see although it read where that lay. An empty scope holds all, `acme` holds `acme/pay`.
+-- Absent is what the run did not see although it read where that lay. An empty scope holds all, `acme` holds `acme/pay`:
+-- each scope above a row's own is looked up, since there may be as many scopes as rows.
 -- name: count_absent
 SELECT count(*) FROM ingestion_entity_refs r
 WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.seen_run <> %(run)s
   AND NOT r.kept AND r.hold_id IS NULL AND (r.withdrawn OR (
-    EXISTS (SELECT FROM unnest(%(read)s::text[]) s WHERE s = '' OR s = r.scope OR starts_with(r.scope, s || '/'))
-    AND NOT EXISTS (SELECT FROM unnest(%(unread)s::text[]) s
-      WHERE s = '' OR s = r.scope OR starts_with(r.scope, s || '/'))))
+    EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
+      WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(read)s::text[]))
+    AND NOT EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
+      WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(unread)s::text[]))))
 
 -- name: hold_absent
 UPDATE ingestion_entity_refs r SET hold_id = %(hold)s
 WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.seen_run <> %(run)s
   AND NOT r.kept AND r.hold_id IS NULL AND (r.withdrawn OR (
-    EXISTS (SELECT FROM unnest(%(read)s::text[]) s WHERE s = '' OR s = r.scope OR starts_with(r.scope, s || '/'))
-    AND NOT EXISTS (SELECT FROM unnest(%(unread)s::text[]) s
-      WHERE s = '' OR s = r.scope OR starts_with(r.scope, s || '/'))))
+    EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
+      WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(read)s::text[]))
+    AND NOT EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
+      WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(unread)s::text[]))))
 
 -- What is about to be deleted loses its hash first: were the deletion published and this process gone, an entity that
 -- is back is published anew, whatever it holds.
@@ -69,9 +72,10 @@ WHERE connector = %(connector)s AND entity_ref IN (
   SELECT r.entity_ref FROM ingestion_entity_refs r
   WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.seen_run <> %(run)s
     AND NOT r.kept AND r.hold_id IS NULL AND (r.withdrawn OR (
-      EXISTS (SELECT FROM unnest(%(read)s::text[]) s WHERE s = '' OR s = r.scope OR starts_with(r.scope, s || '/'))
-      AND NOT EXISTS (SELECT FROM unnest(%(unread)s::text[]) s
-        WHERE s = '' OR s = r.scope OR starts_with(r.scope, s || '/'))))
+      EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
+      WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(read)s::text[]))
+      AND NOT EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
+      WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(unread)s::text[]))))
   LIMIT %(limit)s)
 RETURNING entity_ref, generation, source_version, observed_at
 

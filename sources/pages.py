@@ -14,8 +14,9 @@ from sources.base import Cursor, Page
 PATIENCE_SECONDS: Final = 300.0
 """How long a source may take for one page."""
 BARREN_PAGES: Final = 3
-"""After so many pages in a row that hold only what the run has seen, a source is taken to repeat itself."""
+"""After so many equal pages in a row that hold only what the run has seen, a source is taken to repeat itself."""
 EMPTY_PAGES: Final = 10_000
+"""So many pages in a row without anything new are no system's."""
 
 
 class PageReader:
@@ -62,6 +63,7 @@ class Treadmill:
         self._mark = _digest(cursor)
         self._steps, self._power = 0, 1
         self._barren = self._empty = 0
+        self._page: bytes | None = None
 
     def look(self, page: Page, *, fresh: int, again: int) -> None:
         """*fresh*: entities of the page that the run had not seen; *again*: those that it had.
@@ -70,10 +72,12 @@ class Treadmill:
         """
         if fresh:
             self._barren = self._empty = 0
-        elif again:
-            self._barren += 1
         else:
             self._empty += 1
+        if again and not fresh:
+            # Other pages of what was seen are copies: two directories may hold the same entities.
+            before, self._page = self._page, _digest([(each.place, each.change) for each in page.items])
+            self._barren = self._barren + 1 if before == self._page else 1
         digest = _digest(page.cursor)
         is_marked = digest is not None and digest == self._mark
         if not fresh and is_marked and self._steps:
@@ -86,7 +90,11 @@ class Treadmill:
             self._mark, self._steps, self._power = digest, 0, self._power * 2
 
 
-def _digest(cursor: Cursor | None) -> bytes | None:
-    if cursor is None:
+def _digest(said: object) -> bytes | None:
+    if said is None:
         return None
-    return blake2b(orjson.dumps(cursor, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+    try:
+        text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        text = repr(said).encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=16).digest()

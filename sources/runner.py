@@ -96,6 +96,10 @@ class Runner:
             held=state.held,
             last_success=state.last_success_at.timestamp() if state.last_success_at else 0.0,
         )
+        # An expression of cron says when the next run comes, and not how long the connector rests.
+        if state.last_success_at and state.next_run_at and not state.consecutive_failures and state.run is None:
+            rest = (state.next_run_at - state.last_success_at).total_seconds()
+            self._place.metrics.interval.labels(self.id).set(rest)
         found = due(state, self._connector, self._place.cluster)
         if found is None and state.approved is None:
             return

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from schemas.errors import EndlessSourceError, SourceUnreachableError
-from sources.base import Page
+from sources.base import Item, Page
 from sources.pages import BARREN_PAGES, PageReader, Treadmill
 
 
@@ -64,6 +64,13 @@ def test_pages_that_bring_nothing_new_end_the_run():
         treadmill.look(Page(cursor={"at": number}), fresh=0, again=10)
     with pytest.raises(EndlessSourceError):
         treadmill.look(Page(cursor={"at": 99}), fresh=0, again=10)
+
+
+def test_copies_of_what_was_seen_are_no_circle():
+    treadmill = Treadmill(None)
+    for number in range(100):
+        items = [Item(place=f"copy-{number}.yaml:1", change={"entity": {}})]
+        treadmill.look(Page(items=items), fresh=0, again=1)
 
 
 def test_cursors_that_go_round_end_the_run_although_every_entity_is_filtered_out():
