@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,12 +46,16 @@ class Holding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whose:
-    """*connector* of *tenant*, on the Kafka *cluster*; *by* is who forgets it."""
+    """*connector* of *tenant*, on the Kafka *cluster*; *by* is who forgets it.
+
+    *runs_here*: false where others publish its changes, so that there is nothing to pause.
+    """
 
     connector: str
     tenant: str
     cluster: str
     by: str
+    runs_here: bool = True
 
 
 async def holdings(pool: Pool, whose: Whose) -> list[Holding]:
@@ -67,7 +71,7 @@ async def holdings(pool: Pool, whose: Whose) -> list[Holding]:
 async def forget(
     pool: Pool, publisher: Publisher, whose: Whose, *, told: Callable[[int], None] = lambda _: None
 ) -> int:
-    """Publish deletes of all that the connector holds, and pause it: it would publish everything anew.
+    """Publish deletes of all that the connector holds, and pause it where it runs: it would publish all anew.
 
     Return how many there were; *told* is called with how many are done. Raises Retriable while the connector runs.
     """
@@ -96,5 +100,5 @@ async def _do(pool: Pool, lease: Lease, whose: Whose, *queries: str) -> None:
             await connection.execute(_QUERIES[query], _parameters(whose))
 
 
-def _parameters(whose: Whose) -> dict[str, str]:
-    return {"connector": whose.connector, "tenant": whose.tenant, "cluster": whose.cluster, "by": whose.by}
+def _parameters(whose: Whose) -> dict[str, Any]:
+    return asdict(whose)

@@ -154,8 +154,7 @@ class Runner:
         async with self._place.pool.connection() as connection:
             await lease.renew(connection)
             if before.run is not None:
-                interrupted = ("Interrupted", "the run could not be gone on with; another one began")
-                await self._states.close_run(connection, before.run, "failed", error=interrupted)
+                await self._states.close_unfinished(connection, before.run)
             await self._states.answer_request(connection, before)
             run = await self._states.open_run(
                 connection,

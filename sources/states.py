@@ -160,6 +160,11 @@ class States:
         name, message = error or (None, None)
         await self._do(connection, "close_run", run=run, outcome=outcome, error_class=name, error_message=message)
 
+    async def close_unfinished(self, connection: Connection, run: int) -> None:
+        """End a run in whose place another one begins; its error is what it failed of, if it did."""
+        name, message = "Interrupted", "the run could not be gone on with; another one began"
+        await self._do(connection, "close_unfinished", run=run, error_class=name, error_message=message)
+
     async def succeed(self, connection: Connection, run: int, **row: Any) -> None:
         """*row*: `since`, `next_run_at`, `next_full_at`."""
         since = row.pop("since")

@@ -55,6 +55,15 @@ UPDATE connector_runs
 SET outcome = %(outcome)s, ended_at = now(), error_class = %(error_class)s, error_message = %(error_message)s
 WHERE run = %(run)s AND outcome = 'running'
 
+-- What failed, and was to be gone on with, ended with what it failed of.
+-- name: close_unfinished
+UPDATE connector_runs r
+SET outcome = 'failed', ended_at = now(),
+  error_class = CASE WHEN s.last_error_at >= r.started_at THEN s.last_error_class ELSE %(error_class)s END,
+  error_message = CASE WHEN s.last_error_at >= r.started_at THEN s.last_error_message ELSE %(error_message)s END
+FROM ingestion_state s
+WHERE r.run = %(run)s AND r.outcome = 'running' AND s.connector = r.connector
+
 -- name: succeed
 UPDATE ingestion_state
 SET run = NULL, phase = 'rest', cursor = NULL, since = %(since)s, next_run_at = %(next_run_at)s,

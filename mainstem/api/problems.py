@@ -54,5 +54,5 @@ async def on_bad_parameter(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     faults = [{"at": ".".join(map(str, each["loc"])), "reason": each["msg"]} for each in error.errors()]
     in_body = any(each["loc"][0] == "body" for each in error.errors())
-    status = 422 if in_body else 400
-    return answer(Problem(status, "Bad request", "; ".join(f"{f['at']}: {f['reason']}" for f in faults), faults=faults))
+    status, title = (422, "Unprocessable content") if in_body else (400, "Bad request")
+    return answer(Problem(status, title, "; ".join(f"{f['at']}: {f['reason']}" for f in faults), faults=faults))

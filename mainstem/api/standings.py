@@ -38,6 +38,11 @@ def run(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def failed_run(row: dict[str, Any], found: Standing) -> dict[str, Any]:
+    """Return a run that failed and is not ended yet, since it is to go on where it failed."""
+    return {**run(row), "outcome": "failed", "error": _error(found.last_error_class, found.last_error_message)}
+
+
 def hold(found: Hold) -> dict[str, Any]:
     return {
         "hold_id": str(found.hold_id),

@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
+from mainstem.configured import configured as steerable
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.person import who
 from mainstem.terminal import visible
@@ -72,8 +73,9 @@ def forget(
 ) -> None:
     """Publish deletes of all that a connector holds, and pause it. It need not be configured any more.
 
-    An entity for which another connector vouches stays, without what this one said. More entities than the
-    connector's deletion guard lets pass are asked about.
+    A connector whose changes others publish is not paused: what they publish next counts. An entity for which
+    another connector vouches stays, without what this one said. More entities than the connector's deletion guard
+    lets pass are asked about.
 
     \b
     Example:
@@ -89,6 +91,7 @@ def forget(
         tenant=configured.tenant if configured else DEFAULT_TENANT,
         cluster=installation.cluster.cluster_id(),
         by=who(),
+        runs_here=all(each.runs_here for each in steerable(installation.config) if each.id == connector),
     )
     installation.cluster.require([installation.topics.changes_definition(connector)])
     count = len(_done(installation, lambda pool: forgetting.holdings(pool, whose)))
@@ -104,7 +107,8 @@ def forget(
     if as_json:
         typer.echo(orjson.dumps({"connector_id": connector, "deleted": done}))
     else:
-        typer.echo(f"{done} deletes published; connector {connector} is paused")
+        then = f"{connector} is paused" if whose.runs_here else "what others publish next counts"
+        typer.echo(f"{connector}: {done} {'entity' if done == 1 else 'entities'} deleted; {then}")
 
 
 def _ask(connector: str, count: int, *, yes: bool) -> None:

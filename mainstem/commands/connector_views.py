@@ -15,6 +15,9 @@ REFS_SHOWN: Final = 20
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
+_ENDINGS: Final = {"complete": "is complete", "partial": "is partial", "failed": "failed", "reset": "was reset"}
+
+
 def table(statuses: Iterable[dict[str, Any]], console: Console) -> None:
     """Print one line for each connector."""
     shown = Table(box=box.SIMPLE)
@@ -23,7 +26,7 @@ def table(statuses: Iterable[dict[str, Any]], console: Console) -> None:
         shown.add_column(name, no_wrap=True)
     for each in statuses:
         numbers = str(each["entities"]), str(each["held_deletions"])
-        times = told(each["last_success_at"]), told(each["next_run_at"])
+        times = told(each["last_success_at"]), told(each["next_run_at"], none="none")
         shown.add_row(*map(cell, (each["connector_id"], _state(each), numbers[0], *times, numbers[1])))
     console.print(shown if shown.row_count else "no connectors are configured")
 
@@ -38,7 +41,7 @@ def detail(status: dict[str, Any], console: Console) -> None:
         "state": _state(status),
         "entities": str(status["entities"]),
         "last success": told(status["last_success_at"]),
-        "next run": told(status["next_run_at"]),
+        "next run": told(status["next_run_at"], none="none"),
         "failures in a row": str(status["consecutive_failures"]),
         "last error": f"{error['class']}, {told(error['at'])}: {error['message'] or ''}" if error else "none",
         "held deletions": str(status["held_deletions"]),
@@ -55,7 +58,7 @@ def run_row(connector: str, run: dict[str, Any]) -> str:
     counts = ", ".join(f"{run[name]} {name}" for name in ("entities", "published", "deleted", "held", "refused"))
     error = run["error"]
     reason = f"; {error['class']}: {visible(error['message'] or '')}" if error else ""
-    return f"{connector}: run {run['run']} is {run['outcome']}: {counts}{reason}"
+    return f"{connector}: run {run['run']} {_ENDINGS.get(run['outcome'], run['outcome'])}: {counts}{reason}"
 
 
 def preview(hold: Hold) -> str:
@@ -64,15 +67,15 @@ def preview(hold: Hold) -> str:
     more = [f"  and {len(hold.refs) - REFS_SHOWN} more"] if len(hold.refs) > REFS_SHOWN else []
     head = (
         f"{len(hold.refs)} of {hold.entities} entities ({hold.percent} %), held {told(hold.created_at)},"
-        f" to be decided {told(hold.expires_at)}:"
+        f" expires {told(hold.expires_at)}:"
     )
     return "\n".join([head, *refs, *more])
 
 
-def told(moment: datetime | str | None) -> str:
-    """Return a moment as people say it: `5 min ago`, `in 2 h`."""
+def told(moment: datetime | str | None, *, none: str = "never") -> str:
+    """Return a moment as people say it: `5 min ago`, `in 2 h`; *none* where there is no moment."""
     if moment is None:
-        return "never"
+        return none
     at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     seconds = (datetime.now(UTC) - at).total_seconds()
     size, unit = next(((size, unit) for size, unit in _UNITS if abs(seconds) >= size), _UNITS[-1])

@@ -97,13 +97,15 @@ def sync(
       mainstem connectors sync git --changes --wait
     """
     desk = _Desk(opened(config, data_dir), connector)
-    if wait and desk.status()["state"] == "paused":
+    before = desk.status() if wait else {}
+    if before.get("state") == "paused":
         raise ConflictError(f"connector {connector} is paused: run `mainstem connectors resume {connector}` first")
     newest = desk.do(lambda connection: steering.request_sync(connection, desk.connector, full=full))
     if not wait:
         desk.tell(f"{connector}: a run was asked for", as_json=as_json)
         return
-    run = desk.do(lambda connection: _ended(connection, desk.connector, newest))
+    failures = before["consecutive_failures"]
+    run = desk.do(lambda connection: _ended(connection, desk.connector, newest, failures=failures))
     typer.echo(orjson.dumps(run) if as_json else run_row(connector, run))
     if run["outcome"] != "complete":
         raise typer.Exit(1)
@@ -278,8 +280,10 @@ def _done(installation: Installation, work: Work[T]) -> T:
         return asyncio.run(connected())
 
 
-async def _ended(connection: AsyncConnection, connector: Configured, newest: int) -> dict[str, Any]:
-    """Return the first run after *newest* that is seen to have ended."""
+async def _ended(connection: AsyncConnection, connector: Configured, newest: int, *, failures: int) -> dict[str, Any]:
+    """Return the first run after *newest* that is seen to have ended, or to have failed and to wait for its next
+    attempt. *failures*: how many there were in a row before it was asked for.
+    """
     began, is_told, read = time.monotonic(), False, 0
     with RecordsBar(f"{connector.id}: entities read") as bar:
         while True:
@@ -289,6 +293,9 @@ async def _ended(connection: AsyncConnection, connector: Configured, newest: int
                 read, is_told = rows[0]["entities"], True
                 if rows[0]["ended_at"] is not None:
                     return standings.run(rows[0])
+                now = await steering.status(connection, connector)
+                if now.consecutive_failures > failures:
+                    return standings.failed_run(rows[0], now)
             elif not is_told and time.monotonic() - began > LONELY_SECONDS:
                 is_told = True
                 warn(f"nobody has begun a run of {connector.id} yet: does `mainstem connectors run` or `up` run?")

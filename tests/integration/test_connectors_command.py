@@ -143,6 +143,28 @@ def test_who_waits_for_a_run_gets_its_outcome(installed, outcome, code):
     assert (code, True, True) == (found.code, outcome in found.out, "7 entities" in found.out)
 
 
+def test_who_waits_for_a_run_that_fails_is_told_at_once_though_it_goes_on_later(installed):
+    def failing():
+        runner_began = time.monotonic() + 30
+        while not (installed.rows.read("requested_at") or (None,))[0]:
+            assert time.monotonic() < runner_began
+            time.sleep(0.05)
+        installed.rows.begin(entities=3)
+        installed.rows.state(
+            requested_at=None,
+            consecutive_failures=1,
+            last_error_class="SourceUnreachableError",
+            last_error_message="the host is away",
+        )
+
+    runner = threading.Thread(target=failing)
+    runner.start()
+    found = installed.run("sync", "git", "--wait")
+    runner.join()
+    assert (found.code, found.out.endswith("SourceUnreachableError: the host is away\n")) == (1, True)
+    assert "failed: 3 entities" in found.out
+
+
 def test_nobody_waits_for_a_connector_that_is_paused(installed):
     installed.rows.state(paused=True)
     with pytest.raises(ConflictError, match="connectors resume git"):
@@ -173,6 +195,7 @@ def test_held_deletions_are_shown_before_they_are_decided_about(installed, verb,
     asked = installed.run(verb, "git", "--yes")
     shown = [line.strip() for line in asked.err.splitlines()]
     assert shown[0].startswith("25 of 100 entities (25.0 %), held ")
+    assert shown[0].endswith(", expires in 6 d:")
     assert (shown[1], shown[20], shown[21]) == ("component:default/c00", "component:default/c19", "and 5 more")
     assert asked.out == f"git: 25 held deletions are {state}\n"
     assert installed.rows.held_state(hold_id)[0] == state
@@ -221,6 +244,21 @@ def test_an_outage_and_its_end_are_announced_by_hand(kafka, shared, tmp_path):
     assert said == sorted((each.op, each.observed_at) for each in heard)
     with pytest.raises(TopicMismatchError, match="topics create --connector git"):
         installed.run("outage", "git")
+
+
+def test_what_others_publish_is_forgotten_and_not_paused(kafka, shared, tmp_path):
+    emptied(shared)
+    topics = Topics(prefix=f"t-{uuid.uuid4().hex[:8]}", partitions=3, replication_factor=1)
+    Cluster({"bootstrap.servers": kafka}).create([topics.changes_definition(each) for each in ("team", "git")])
+    installed = Installed(shared, tmp_path, kafka, topics.prefix)
+
+    told = [installed.run("forget", each, "--yes").out for each in ("team", "git")]
+
+    assert told == [
+        "team: 0 entities deleted; what others publish next counts\n",
+        "git: 0 entities deleted; git is paused\n",
+    ]
+    assert [each["state"] for each in installed.told("list")] == ["idle", "paused", "idle"]
 
 
 @pytest.mark.parametrize("command", ["sync", "approve", "outage", "list"])

@@ -83,6 +83,18 @@ def test_a_page_that_fails_deletes_nothing_and_the_next_run_goes_on_after_the_la
     )
 
 
+def test_a_run_that_failed_before_its_first_page_ends_with_what_it_failed_of(stage):
+    source = Scripted(many(5))
+    source.before = _fail_at(0)
+    stage.look(source)
+    source.before = _at_ease
+    stage.look(source)
+    assert [(each["outcome"], each["error_class"], each["error_message"]) for each in stage.runs] == [
+        ("failed", "SourceUnreachableError", "the source does not answer"),
+        ("complete", None, None),
+    ]
+
+
 def test_an_empty_answer_where_there_was_data_is_an_error(stage):
     source = Scripted(many(5))
     stage.look(source)
