@@ -7,13 +7,21 @@ UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin/
 ARGS ?=
 
-.PHONY: demo test check mutants bench faults generated sync
+NODE_NEEDED := make test-backstage needs Node.js 20 or newer with npm, which are not on this machine: install them
+
+.PHONY: demo test test-backstage check mutants bench faults generated sync
 
 demo: sync
 	$(RUN)mainstem demo $(ARGS)
 
 test: sync
 	$(RUN)python -m pytest $(ARGS)
+
+# The module for Backstage, then a real Backstage with it: half a gigabyte of packages, kept in the cache directory.
+test-backstage: sync
+	@node --eval 'process.exit(parseInt(process.versions.node) < 20)' && npm --version >/dev/null || { echo '$(NODE_NEEDED)' >&2; exit 1; }
+	cd deploy/backstage-module && npm ci --ignore-scripts --prefer-offline && npm run check && npm test
+	$(RUN)python -m pytest -n0 $(ARGS) tests/backstage
 
 check: sync
 	$(RUN)ruff check .

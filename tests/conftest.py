@@ -16,8 +16,9 @@ from psycopg import conninfo, sql
 
 from mainstem.embedded import EmbeddedKafka, EmbeddedPostgres, default_cache_dir
 
-collect_ignore = ["plugin"]
-"""A package of its own, with tests of its own: `tests/acceptance/test_plugin.py` installs and runs it."""
+collect_ignore = ["plugin", "backstage"]
+"""Not of an ordinary run: `plugin` is a package of its own, which `tests/acceptance/test_plugin.py` installs and runs,
+and `backstage` needs Node.js and minutes: `make test-backstage`."""
 
 EXCUSES = ("are not on this machine", "is not part of this checkout", "only Linux has a death signal")
 

@@ -1,0 +1,11 @@
+// A Backstage of its catalogue alone, with our module in it, and with somebody else's beside it.
+
+const { createBackend } = require('@backstage/backend-defaults');
+const { theirs } = require('./theirs');
+
+const backend = createBackend();
+backend.add(import('@backstage/plugin-catalog-backend'));
+backend.add(import('@backstage/plugin-catalog-backend-module-logs'));
+backend.add(import('backstage-plugin-catalog-backend-module-mainstem'));
+backend.add(theirs);
+backend.start();

@@ -1,0 +1,168 @@
+"""A real Backstage in a process of its own: its catalogue, our module, somebody else's module."""
+
+import os
+import shutil
+import signal
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psycopg
+import yaml
+from psycopg import conninfo, sql
+
+from mainstem.embedded.ports import free_ports
+from mainstem.embedded.process import Child, Command, log_tail
+from tests.backstage.npm import BACKEND, MODULE_NAME
+
+READY_SECONDS = 120.0
+
+
+class Backstage:
+    """Keeps its port, its token and its databases over restarts.
+
+    *installed* has the `node_modules` of the backend, *module* is the folder that ours was unpacked into, *admin* the
+    DSN of a superuser of the Postgres that it shall use.
+    """
+
+    def __init__(self, installed: Path, module: Path, admin: str, *, shards: int = 16) -> None:
+        self.token = f"token-{uuid.uuid4().hex}"
+        self.port = free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._admin = admin
+        self._prefix = f"backstage_{uuid.uuid4().hex[:8]}_"
+        # Below *installed*: Node looks for modules upwards, here for ours and there for Backstage's.
+        self._home = installed / f"run-{uuid.uuid4().hex[:12]}"
+        self._log = self._home / "backstage.log"
+        self._child: Child | None = None
+        self._client = httpx2.Client(base_url=self.url, timeout=60, headers={"Authorization": f"Bearer {self.token}"})
+        self._lay_out(module, shards)
+
+    # -- its life
+
+    def start(self) -> "Backstage":
+        node = shutil.which("node")
+        assert node is not None
+        command = Command(
+            arguments=(node, "index.js", "--config", str(self._home / "app-config.yaml")),
+            directory=self._home,
+            log=self._log,
+            stop_signal=signal.SIGTERM,
+            environment={**os.environ, "NODE_ENV": "production", "LOG_LEVEL": "warn"},
+            death_signal=signal.SIGKILL,
+        )
+        self._child = Child(command)
+        self._wait_until_ready(self._child)
+        return self
+
+    def stop(self) -> None:
+        if self._child is not None:
+            self._child.stop()
+
+    def kill(self) -> None:
+        """Kill -9, and return when it is gone."""
+        assert self._child is not None
+        if pid := self._child.pid:
+            os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while self._child.running:
+            assert time.monotonic() < deadline, "Backstage outlived kill -9"
+            time.sleep(0.02)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def empty_database(self) -> None:
+        """Stop it, take its databases away, start it: as after a restore of nothing."""
+        self.stop()
+        self._drop_databases()
+        self.start()
+
+    def close(self) -> None:
+        self._client.close()
+        self.stop()
+        self._drop_databases()
+        shutil.rmtree(self._home)
+
+    # -- what it says
+
+    def entity(self, ref: str) -> dict[str, Any] | None:
+        """Return the entity as its catalogue shows it, None where it shows none."""
+        kind, _, path = ref.partition(":")
+        answer = self._client.get(f"/api/catalog/entities/by-name/{kind}/{path}")
+        if answer.status_code == httpx2.codes.NOT_FOUND:
+            return None
+        return answer.raise_for_status().json()
+
+    def entities(self) -> dict[str, dict[str, Any]]:
+        """Return everything that its catalogue shows, by ref."""
+        found: dict[str, dict[str, Any]] = {}
+        cursor: dict[str, str] = {}
+        while True:
+            answer = self._client.get("/api/catalog/entities/by-query", params={"limit": "500", **cursor})
+            page = answer.raise_for_status().json()
+            found.update((ref_of(entity), entity) for entity in page["items"])
+            if "nextCursor" not in page["pageInfo"]:
+                return found
+            cursor = {"cursor": page["pageInfo"]["nextCursor"]}
+
+    def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """Ask the module: *path* is below `/api/catalog/mainstem`. With the token, unless *options* have headers."""
+        return self._client.request(method, f"/api/catalog/mainstem{path}", **options)
+
+    def tail(self) -> str:
+        return log_tail(self._log, lines=40)
+
+    # -- its parts
+
+    def _lay_out(self, module: Path, shards: int) -> None:
+        shutil.copytree(BACKEND, self._home, ignore=shutil.ignore_patterns("node_modules", "package-lock.json"))
+        shutil.copytree(module, self._home / "node_modules" / MODULE_NAME)
+        config = _app_config(self, shards, conninfo.conninfo_to_dict(self._admin), self._prefix)
+        (self._home / "app-config.yaml").write_text(yaml.safe_dump(config))
+
+    def _wait_until_ready(self, child: Child) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._is_ready():
+            assert child.running, f"Backstage ended while it started:\n{self.tail()}"
+            assert time.monotonic() < deadline, f"Backstage is not ready after {READY_SECONDS} s:\n{self.tail()}"
+            time.sleep(0.25)
+
+    def _is_ready(self) -> bool:
+        try:
+            return self._client.get("/.backstage/health/v1/readiness").is_success
+        except httpx2.TransportError:
+            return False
+
+    def _drop_databases(self) -> None:
+        with psycopg.connect(self._admin, autocommit=True) as admin:
+            names = admin.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [self._prefix])
+            for (name,) in names.fetchall():
+                admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _app_config(backstage: Backstage, shards: int, postgres: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    connection = {key: postgres[key] for key in ("host", "port", "user", "password") if key in postgres}
+    access = {"type": "static", "options": {"token": backstage.token, "subject": "mainstem"}}
+    return {
+        "app": {"title": "Under test", "baseUrl": backstage.url},
+        "backend": {
+            "baseUrl": backstage.url,
+            "listen": f"127.0.0.1:{backstage.port}",
+            "database": {"client": "pg", "connection": connection, "prefix": prefix},
+            "auth": {"externalAccess": [access]},
+        },
+        "catalog": {
+            "rules": [{"allow": ["Component", "System", "API", "Resource", "Location", "Domain", "Group", "User"]}],
+            "providers": {"mainstem": {"shards": shards, "bodyLimit": "1mb"}},
+        },
+    }
+
+
+def ref_of(entity: Mapping[str, Any]) -> str:
+    metadata = entity["metadata"]
+    return f"{entity['kind']}:{metadata['namespace']}/{metadata['name']}".lower()
