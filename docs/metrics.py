@@ -21,6 +21,7 @@ _PARTS: Final = {
     "Every role": metrics.RoleMetrics,
     "Processor": metrics.ProcessorMetrics,
     "Sinks": lambda registry: metrics.SinkMetrics("postgres", registry),
+    "Sink `backstage`": metrics.BackstageMetrics,
     "Connectors": metrics.ConnectorMetrics,
     "API": metrics.ApiMetrics,
 }

@@ -3,12 +3,13 @@
 `mainstem.configuration.loading.load` makes it; a connector has its own file, `mainstem.configuration.connector`.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
 
 from mainstem.configuration.connector import ConnectorConfig
 from mainstem.configuration.kafka import KafkaConfig
@@ -23,6 +24,16 @@ DEFAULT_SINKS: dict[str, dict[str, Any]] = {
     "incidents": {"kinds": ["component", "api", "system", "resource"]},
     "backstage": {"enabled": False},
 }
+
+
+_LOCATION_SECRET = re.compile(r"[A-Za-z0-9_-]{32,200}")
+_MAX_SHARDS = 1_024
+
+
+def _not_too_many_shards(value: int) -> int:
+    if value > _MAX_SHARDS:
+        raise ValueError(f"must be at most {_MAX_SHARDS}")
+    return value
 
 
 class PoolConfig(Section):
@@ -84,12 +95,28 @@ class SinkConfig(Section, extra="allow"):
         return [("enabled", self.enabled)]
 
 
+class LocationsConfig(Section):
+    """Files of the catalogue for a Backstage without our module."""
+
+    secret: Secret
+    shards: Annotated[Count, AfterValidator(_not_too_many_shards)] = 16
+    kinds: tuple[Text, ...] | None = None
+
+    @field_validator("secret")
+    @classmethod
+    def _unguessable(cls, value: SecretStr) -> SecretStr:
+        if not _LOCATION_SECRET.fullmatch(value.get_secret_value()):
+            raise ValueError("must be 32 to 200 of A-Z, a-z, 0-9, '-' and '_', as `openssl rand -hex 32` makes them")
+        return value
+
+
 class ApiConfig(Section):
     # The token stands before the host: the host is judged by it.
     token: Secret | None = None
     auth: dict[str, Any] = Field(default_factory=dict, repr=False)
     host: Text = "127.0.0.1"
     port: Integer = Field(default=8080, ge=0, le=65535)  # 0: any that is free
+    locations: LocationsConfig | None = None
 
     @field_validator("host")
     @classmethod

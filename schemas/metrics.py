@@ -4,7 +4,7 @@
 that has no zero before it is not seen by a rate.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from platform import python_version
 from typing import Final
@@ -19,6 +19,9 @@ STAGES: Final = ("decode", "validate", "merge")
 """At which a processor sets a record aside."""
 ENDS: Final = ("deleted", "expired")
 RUN_OUTCOMES: Final = ("complete", "partial", "failed", "reset")
+EMITTED: Final = ("applied", "removed", "refused", "conflict")
+"""What Backstage says of an entity that was sent to it."""
+RESYNCED: Final = ("unchanged", "put")
 STATUSES: Final = (200, 500, 503)
 """Of the API's answers: those that every route is sure to give, or must not give unseen."""
 
@@ -277,6 +280,55 @@ class SinkMetrics:
             each.labels(sink, topic)
 
 
+class BackstageMetrics:
+    """What the sink `backstage` counts beside what every sink does."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.emissions = Counter(
+            "mainstem_backstage_emissions",
+            "Entities that were sent to Backstage in deltas, by what it said: applied, removed, refused or conflict.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.entities = Gauge(
+            "mainstem_backstage_entities",
+            "Entities by what Backstage said of them last; counted every minute.",
+            ("state",),
+            registry=registry,
+        )
+        self.unconfirmed = Gauge(
+            "mainstem_backstage_unconfirmed",
+            "Entities of the batch under way of which Backstage has not yet said what became of them.",
+            registry=registry,
+        )
+        self.circuit_open = Gauge(
+            "mainstem_backstage_circuit_open",
+            "1 while Backstage is asked only now and then, since it failed several times in a row, else 0.",
+            registry=registry,
+        )
+        self.last_resync = Gauge(
+            "mainstem_backstage_last_resync_seconds",
+            "Unix time at which the last resync was complete; 0 before the first one.",
+            registry=registry,
+        )
+        self.resynced = Counter(
+            "mainstem_backstage_resynced_shards",
+            "Shards that a resync found as they were left (unchanged), or put anew (put).",
+            ("result",),
+            registry=registry,
+        )
+        for outcome in EMITTED:
+            self.emissions.labels(outcome)
+            self.entities.labels(outcome)
+        for result in RESYNCED:
+            self.resynced.labels(result)
+
+    def hold(self, counts: Mapping[str, int]) -> None:
+        """Backstage has said of so many entities what each state says."""
+        for state in EMITTED:
+            self.entities.labels(state).set(counts.get(state, 0))
+
+
 class ConnectorMetrics:
     """What the connectors' runner counts."""
 
@@ -442,5 +494,6 @@ def declare_all(registry: CollectorRegistry) -> None:
     RoleMetrics(registry)
     ProcessorMetrics(registry)
     SinkMetrics("postgres", registry)
+    BackstageMetrics(registry)
     ConnectorMetrics(registry)
     ApiMetrics(registry)

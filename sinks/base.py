@@ -4,10 +4,12 @@ Register the class under the entry-point group `mainstem.sinks`; `mainstem sinks
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
+
+from prometheus_client.registry import CollectorRegistry
 
 from schemas.errors import ConfigError
 from schemas.topics import Topics
@@ -16,6 +18,10 @@ Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
 Positions = Mapping[Partition, int]
 """Of each partition the offset of the next record to read."""
+
+
+def _no_secrets(ref: str) -> str:
+    raise ConfigError(f"the secret {ref} cannot be fetched here")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,10 @@ class SinkSettings:
     """How long rows of vanished entities stay in it."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The sink's own section of `mainstem.yaml`."""
+    secret: Callable[[str], str] = _no_secrets
+    """Fetches what a `secret_ref` names (`env:NAME`, `file:PATH`), anew at each call. Raises ConfigError."""
+    registry: CollectorRegistry | None = None
+    """Where a sink declares metrics of its own; None = nobody looks at them."""
 
 
 class Sink(ABC):
@@ -62,6 +72,9 @@ class Sink(ABC):
 
     rebuild_means: ClassVar[str] = "every record of its topics is carried on once more, as if it had never been"
     """What `mainstem sinks rebuild` tells before it asks whether to go on: an end of a sentence."""
+
+    tend_seconds: ClassVar[float] = 60.0
+    """How often :meth:`tend` is called, about."""
 
     def __init__(self, settings: SinkSettings) -> None:
         self.settings = settings
@@ -125,7 +138,7 @@ class Sink(ABC):
         return 0
 
     def tend(self) -> int:
-        """Keep house, for a second at most: called about once a minute, between batches. Return how much was removed.
+        """Keep house, for a second or so: called every `tend_seconds`, between batches. Return how much was removed.
 
         Raise Retriable for what may pass; the next call is the next try.
         """

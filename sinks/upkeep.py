@@ -15,7 +15,6 @@ from sinks.rebuilding import GapError, Rebuilding
 
 log = structlog.get_logger(__name__)
 
-TEND_SECONDS: Final = 60.0
 AFFIRM_SECONDS: Final = 600.0
 
 T = TypeVar("T")
@@ -40,7 +39,7 @@ class Upkeep:
         self._clock = clock
         self._rebuilding = Rebuilding({})
         self._is_stored = False
-        self._tend_at = clock() + TEND_SECONDS
+        self._tend_at = clock() + sink.tend_seconds
         self._affirm_at = clock() + AFFIRM_SECONDS
 
     def begin(self, placement: Placement) -> None:
@@ -56,7 +55,7 @@ class Upkeep:
         for partition in sorted(self._rebuilding.firsts.keys() & self._group.positions.keys()):
             self._finish(partition)
         if self._clock() >= self._tend_at:
-            self._tend_at = self._clock() + TEND_SECONDS
+            self._tend_at = self._clock() + self._sink.tend_seconds
             self._tend()
         if self._is_stored and self._clock() >= self._affirm_at:
             self._affirm_at = self._clock() + AFFIRM_SECONDS

@@ -17,10 +17,11 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
-from mainstem.api import central_config, connectors, entities, incremental, operations
+from mainstem.api import central_config, connectors, emissions, entities, incremental, locations, operations
 from mainstem.api.body_cap import BodyCap
 from mainstem.api.census import count_for_ever
 from mainstem.api.description import describe
+from mainstem.api.locations import Locations
 from mainstem.api.measures import begin, measure
 from mainstem.api.parameters import only_known
 from mainstem.api.problems import Problem, answer, on_bad_parameter, on_declined, on_http_error, on_problem
@@ -43,6 +44,8 @@ class Settings:
     token: SecretStr | None = None
     connectors: tuple[Configured, ...] = ()
     run_dir: Path | None = None
+    locations: Locations | None = None
+    """None = a Backstage reads no files here."""
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     """What `/metrics` tells, and where the API's own metrics are declared."""
 
@@ -71,7 +74,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyCap)
     app.middleware("http")(_check_token)
     app.middleware("http")(measure)
-    for each in (operations, entities, connectors, incremental, central_config):
+    for each in (operations, entities, connectors, incremental, central_config, emissions, locations):
         app.include_router(each.router)
     describe(app, has_token=settings.token is not None)
     begin(app)
@@ -105,7 +108,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _check_token(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
     token: SecretStr | None = request.app.state.settings.token
-    if token is None or request.url.path in _OPEN:
+    # Guarded by a secret of their own: Backstage sends no header.
+    is_location = request.url.path.startswith(locations.PREFIX)
+    if token is None or is_location or request.url.path in _OPEN:
         return await proceed(request)
     given = request.headers.get("authorization", "")
     if hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode()):

@@ -101,6 +101,24 @@ class Decision(TypedDict):
     state: Literal["approved", "rejected"]
 
 
+EmissionState = Literal["applied", "removed", "refused", "conflict"]
+
+
+class Emission(TypedDict, total=False):
+    entity_ref: str
+    shard: int
+    version: int
+    content_hash: str | None
+    state: EmissionState
+    reason: str | None
+    confirmed_at: Time
+
+
+class EmissionList(TypedDict):
+    items: list[Emission]
+    next_cursor: str | None
+
+
 class LastSync(TypedDict, total=False):
     connector_id: str
     last_success_at: Time | None

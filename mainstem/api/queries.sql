@@ -23,3 +23,23 @@ SELECT kind, count(*) FROM entities WHERE deleted_at IS NULL GROUP BY kind;
 
 -- name: count_records
 SELECT data_source, count(*) FROM entity_records WHERE NOT deleted GROUP BY data_source;
+
+-- name: list_emissions
+SELECT entity_ref, shard, version, content_hash, state, reason, confirmed_at
+FROM backstage_emissions
+WHERE tenant = %(tenant)s
+  AND entity_ref > %(after)s
+  AND (%(states)s::text[] IS NULL OR state = ANY (%(states)s))
+  AND (%(shards)s::integer[] IS NULL OR shard = ANY (%(shards)s))
+ORDER BY entity_ref
+LIMIT %(limit)s;
+
+-- name: location_refs
+SELECT entity_ref, content_hash FROM entities
+WHERE tenant = %(tenant)s AND deleted_at IS NULL AND (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s))
+ORDER BY entity_ref;
+
+-- name: location_entities
+SELECT entity_ref, content_hash, entity FROM entities
+WHERE tenant = %(tenant)s AND deleted_at IS NULL AND entity_ref = ANY (%(refs)s)
+ORDER BY entity_ref;

@@ -6,6 +6,8 @@ import uvicorn
 from prometheus_client import REGISTRY
 
 from mainstem.api.app import Settings, make_app
+from mainstem.api.locations import Locations
+from mainstem.config import LocationsConfig
 from mainstem.configured import configured
 from mainstem.installation import Installation
 from mainstem.roles.role import RoleOptions, announce, listen
@@ -23,8 +25,16 @@ def run(installation: Installation, options: RoleOptions) -> None:
         token=config.token,
         connectors=configured(installation.config),
         run_dir=installation.data_dir / "run",
+        locations=_locations(config.locations),
         registry=REGISTRY,
     )
     server = uvicorn.Server(uvicorn.Config(make_app(settings), log_config=None, access_log=False, lifespan="on"))
     announce(options, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
     asyncio.run(server.serve(sockets=[sock]))
+
+
+def _locations(configured: LocationsConfig | None) -> Locations | None:
+    if configured is None:
+        return None
+    kinds = None if configured.kinds is None else frozenset(kind.lower() for kind in configured.kinds)
+    return Locations(secret=configured.secret, shards=configured.shards, kinds=kinds)

@@ -1,5 +1,12 @@
 """The role `sinks`: one sink, as one member of its consumer group."""
 
+import os
+from dataclasses import replace
+from typing import Final
+
+from prometheus_client import REGISTRY
+
+from mainstem.configuration.secrets import SecretRef
 from mainstem.installation import Installation
 from mainstem.roles.health import Progress
 from mainstem.roles.role import RoleOptions, present, stop_thread_on_signals
@@ -10,13 +17,16 @@ from sinks.base import Sink, SinkSettings
 from sinks.registry import create
 from sinks.runner import SinkRunner
 
+_IN_THE_DATABASE: Final = ("backstage", "postgres")
+"""Sinks that keep something in Mainstem's own database."""
+
 
 def run(installation: Installation, name: str, options: RoleOptions) -> None:
     """Run the sink *name* until a signal."""
     configured = installation.config.sinks.get(name)
     if configured is not None and not configured.enabled:
         raise ConfigError(f"sinks.{name}: enabled is false; set it to true to run the sink")
-    sink = create(settings_of(installation, name))
+    sink = create(replace(settings_of(installation, name), registry=REGISTRY))
     require_topics(installation, sink)
     stop = stop_thread_on_signals()
     runner = SinkRunner(sink, metrics=SinkMetrics(name))
@@ -28,13 +38,15 @@ def run(installation: Installation, name: str, options: RoleOptions) -> None:
 def settings_of(installation: Installation, name: str) -> SinkSettings:
     """Return what the sink *name* is given, enabled or not. Raises UnavailableError for a database without tables."""
     configured = installation.config.sinks.get(name)
+    base_dir = installation.config.origin.base_dir
     return SinkSettings(
         name=name,
         topics=installation.topics,
         client=installation.client,
-        dsn=_database(installation) if name == "postgres" else "",
+        dsn=_database(installation) if name in _IN_THE_DATABASE else "",
         keep_vanished=installation.config.postgres.keep_vanished,
         options=configured.options if configured is not None else {},
+        secret=lambda ref: SecretRef(secret_ref=ref).resolve(os.environ, base_dir).get_secret_value(),
     )
 
 

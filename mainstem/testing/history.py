@@ -88,7 +88,7 @@ def _entity(ref: str, version: int, tier: int) -> MergedEntity:
         "apiVersion": "backstage.io/v1alpha1",
         "kind": "Component",
         "metadata": {"name": name, "namespace": "default", "description": f"as of {version}: ä 😀"},
-        "spec": {"type": "service", "owner": "team-pay"},
+        "spec": {"type": "service", "lifecycle": "production", "owner": "team-pay"},
     }
     service = {"tier": f"tier{tier}"}
     return MergedEntity(

@@ -79,7 +79,7 @@ class Rebuilds:
         swept, after = 0, ("", "")
         while True:
             with connection.transaction(), connection.cursor() as cursor:
-                self._hold(cursor, partition)
+                self.hold(cursor, partition)
                 cursor.execute(QUERIES[f"unseen_{name}"], {**self._page(after), "topic": topic})
                 page = cursor.fetchall()
                 gone: list[Row] = [
@@ -97,7 +97,7 @@ class Rebuilds:
         cursor.execute(QUERIES["forget_all_seen"], {"sink": self._sink})
         self._under_way.pop(partition, None)
 
-    def _hold(self, cursor: psycopg.Cursor, partition: Partition) -> None:
+    def hold(self, cursor: psycopg.Cursor, partition: Partition) -> None:
         """What was seen must stay until the transaction ends: a rebuild that began later has forgotten it."""
         cursor.execute(QUERIES["hold"], {**self._row(partition), "begun_at": self._under_way[partition].at})
         if cursor.fetchone() is None:

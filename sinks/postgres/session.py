@@ -17,7 +17,6 @@ _CONNECTION: Final[dict[str, Any]] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
-    "application_name": "mainstem-sink-postgres",
 }
 # For databases whose DSN sets no options of its own: no batch may outlast the time in which a consumer must poll.
 _SESSION: Final = (
@@ -36,7 +35,9 @@ class Session:
     def connection(self) -> psycopg.Connection:
         """Return a connection that commits each statement by itself. Raises psycopg.Error."""
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(self._dsn, autocommit=True, **_CONNECTION)
+            self._connection = psycopg.connect(
+                self._dsn, autocommit=True, application_name=f"mainstem-sink-{self._sink}", **_CONNECTION
+            )
             if "options" not in conninfo_to_dict(self._dsn):
                 self._connection.execute(_SESSION)
             log.info("sink.connected", sink=self._sink, database=where(self._dsn))

@@ -80,7 +80,7 @@ class Stage:
         return SinkSettings(name=name, topics=self.topics, client=client, dsn=dsn, options=options)
 
     def start(self, sink: Sink) -> Running:
-        running = Running(sink)
+        running = Running(sink, sink.settings.registry or CollectorRegistry())
         self.running.append(running)
         return running
 
@@ -184,6 +184,19 @@ def entity() -> Callable[..., MergedEntity]:
             "merged_at": 1_700_000_000_000,
         }
         return MergedEntity(entity_ref=ref, version=version, entity=body, service=service, **{**made, **fields})
+
+    return make
+
+
+@pytest.fixture
+def whole(entity):
+    """Return what makes an entity that Backstage takes."""
+
+    def make(name, version, *, kind="Component", **fields):
+        spec = fields.pop("spec", {"type": "service", "lifecycle": "production", "owner": "team-pay"})
+        metadata = {"name": name, "namespace": "default", **fields}
+        body = {"apiVersion": "backstage.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+        return entity(f"{kind.lower()}:default/{name.lower()}", version, entity=body)
 
     return make
 

@@ -133,6 +133,7 @@ def test_every_yaml_example_can_be_used(text, tmp_path, monkeypatch):
         (tmp_path / place).touch()
     for variable in ("KAFKA", "DATABASE_URL", "API_TOKEN", "KAFKA_PASSWORD", "KEY_PASSWORD"):
         monkeypatch.setenv(variable, "localhost:9092")
+    monkeypatch.setenv("LOCATION_SECRET", "0123456789abcdef" * 4)
 
     Installation.open(file, tmp_path).check_plugins()
 

@@ -1,0 +1,63 @@
+"""Whether Backstage may be asked at all: after a row of failures it is probed once an interval, and left alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from schemas.errors import Retriable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How patiently Backstage is asked."""
+
+    failures: int = 3
+    """So many in a row open the circuit."""
+    probe_seconds: float = 30.0
+    """While it is open, the time between two probes."""
+    whole_every: int = 24
+    """Every so many resyncs each shard is put anew, whatever Backstage says of it."""
+    gate_seconds: float = 5.0
+    """Between two looks at whether a resync may begin."""
+    read_seconds: float = 60.0
+    """For so long Backstage may say nothing to a request."""
+    total_seconds: float = 120.0
+    """The same for a whole shard; and what any answer may take."""
+    batch_seconds: float = 120.0
+    """What one call of `write` may take, well below the five minutes in which a consumer must poll."""
+
+
+class Circuit:
+    """Opens after failures in a row, or when Backstage asks to be left alone."""
+
+    def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
+        self._pace = pace
+        self._clock = clock
+        self._failures = 0
+        self._probe_at: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._probe_at is not None
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the next request may be sent; 0 = now."""
+        return 0.0 if self._probe_at is None else max(0.0, self._probe_at - self._clock())
+
+    def require(self) -> None:
+        """Raise Retriable while Backstage is to be left alone."""
+        if left := self.seconds_left:
+            raise Retriable(f"Backstage is away: it is asked again in {left:.0f} s")
+
+    def failed(self, wait_seconds: float | None) -> None:
+        """*wait_seconds*: for how long Backstage asked to be left alone, where it did."""
+        self._failures += 1
+        if self._failures >= self._pace.failures or wait_seconds is not None:
+            pause = self._pace.probe_seconds if self._failures >= self._pace.failures else 0.0
+            self._probe_at = self._clock() + max(pause, wait_seconds or 0.0)
+
+    def succeeded(self) -> bool:
+        """Return whether Backstage was away before."""
+        was_away = self._failures > 0
+        self._failures, self._probe_at = 0, None
+        return was_away
