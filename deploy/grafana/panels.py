@@ -227,6 +227,43 @@ SINKS: Final = (
     ),
 )
 
+BACKSTAGE: Final = (
+    Shown(
+        title="Entities in Backstage, by what it said of them",
+        about="Of the sink backstage. Refused or conflict: `GET /v1/sinks/backstage/emissions` has the reason of each.",
+        queries=[("{{state}}", "max by (state) (mainstem_backstage_entities)")],
+    ),
+    Shown(
+        title="Told to Backstage",
+        about="What it answered to each entity that it was told of.",
+        queries=[("{{outcome}}", rate("mainstem_backstage_emissions_total", "outcome"))],
+        units="cps",
+    ),
+    Shown(
+        title="Not yet confirmed",
+        about="Entities of the batch under way of which it has not said what became of them.",
+        queries=[("unconfirmed", "max(mainstem_backstage_unconfirmed)")],
+    ),
+    Shown(
+        title="Since Backstage was compared as a whole",
+        about="Every shard is compared at an interval and after an outage; one that differs is told whole.",
+        queries=[("since the last one", "time() - max(mainstem_backstage_last_resync_seconds > 0)")],
+        units="s",
+    ),
+    Shown(
+        title="Shards compared",
+        about="Unchanged: found as they were left. Put: told whole, since they differed.",
+        queries=[("{{result}}", f"sum by (result) (increase(mainstem_backstage_resynced_shards_total{RATE}))")],
+        kind="bars",
+    ),
+    Shown(
+        title="Backstage is left alone",
+        about="1 while it fails: it is asked only now and then whether it is back.",
+        queries=[("circuit open", "max(mainstem_backstage_circuit_open)")],
+        kind="states",
+    ),
+)
+
 API: Final = (
     Shown(
         title="Requests, by route",
@@ -298,6 +335,7 @@ ROWS: Final = {
     "Connectors": CONNECTORS,
     "Processor": PROCESSOR,
     "Sinks": SINKS,
+    "Backstage": BACKSTAGE,
     "API": API,
     "Roles": ROLES,
 }
