@@ -110,6 +110,12 @@ class Backstage:
                 return found
             cursor = {"cursor": page["pageInfo"]["nextCursor"]}
 
+    def delete(self, ref: str) -> None:
+        """Delete an entity there, as somebody who presses the button does."""
+        entity = self.entity(ref)
+        assert entity is not None
+        self._client.delete(f"/api/catalog/entities/by-uid/{entity['metadata']['uid']}").raise_for_status()
+
     def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Ask the module: *path* is below `/api/catalog/mainstem`. With the token, unless *options* have headers."""
         return self._client.request(method, f"/api/catalog/mainstem{path}", **options)
