@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.monitoring import Prometheus
 from tests.acceptance.running import Up, eventually
+from tests.backstage_module_server import ModuleServer, module_server
 from tests.exported import names
 
 PANELS = [
@@ -30,12 +31,20 @@ spec: {type: service, lifecycle: production, owner: team-pay}
 
 
 @pytest.fixture(scope="module")
-def up() -> Iterator[Up]:
+def backstage() -> Iterator[ModuleServer]:
+    with module_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def up(backstage) -> Iterator[Up]:
     connectors = [
         {"connector_id": "git", "type": "git", "connection": {"path": "catalog"}},
         {"connector_id": "team", "type": "external"},
     ]
-    found = Up({"connectors": connectors})
+    # Of a kind that nobody publishes: what the load publishes is less than Backstage asks for.
+    sink = {"enabled": True, "base_url": backstage.url, "shards": 4, "kinds": ["api"], "resync_interval": "5s"}
+    found = Up({"connectors": connectors, "sinks": {"backstage": sink}})
     (found.home / "catalog").mkdir()
     (found.home / "catalog/pay.yaml").write_text(DESCRIPTOR)
     try:
@@ -50,7 +59,7 @@ def prometheus(up, tmp_path_factory) -> Iterator[Prometheus]:
     found = Prometheus(tmp_path_factory.mktemp("prometheus"), up.facts["api"])
     try:
         found.start()
-        eventually(lambda: found.value("count(mainstem_ready == 1)") == 5, 120, found.tail)
+        eventually(lambda: found.value("count(mainstem_ready == 1)") == 6, 120, found.tail)
         load(up)
         eventually(lambda: found.value('mainstem_catalog_records{connector="team"}') == 9, 120, found.tail)
         eventually(lambda: lag(found) == 0, 120, found.tail)
