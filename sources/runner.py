@@ -175,7 +175,8 @@ class Runner:
         await self._recovered(lease, state)
         async with self._place.pool.connection() as connection:
             await lease.renew(connection)
-            now = (await self._states.read(connection)).now
+            done = await self._states.read(connection)
+            now = done.now
             # Jitter: replicas of a source's other clients must not all come at the same moment.
             planned = after_success(self._connector.schedule, now, chance=random.random())  # noqa: S311
             run = state.run or 0
@@ -195,7 +196,14 @@ class Runner:
         rest = (planned - now).total_seconds()
         self._place.metrics.completed(self.id, seconds=seconds, entities=census.entities, rest_seconds=rest)
         self._place.reached("run.ended")
-        self._log.info("connector.run_completed", run=run, entities=census.entities, deleted=report.deleted)
+        self._log.info(
+            "connector.run_completed",
+            run=run,
+            published=done.published,
+            refused=done.refused,
+            deleted=report.deleted,
+            holds=census.entities,
+        )
 
     async def _failed(self, lease: Lease, state: State, error: Exception) -> None:
         if isinstance(error, CursorExpiredError) and (state.cursor is not None or state.mode == "changes"):

@@ -59,6 +59,7 @@ class State:
     held: int = 0
     """Deletions that wait for a decision."""
     pages: int = 0
+    published: int = 0
     entities: int = 0
     filtered: int = 0
     left_out: int = 0

@@ -8,7 +8,7 @@ WHERE connector = %(connector)s AND consecutive_failures = 0 AND run IS NULL
   AND NOT EXISTS (SELECT FROM leases WHERE name = %(lease)s AND expires_at > now())
 
 -- name: read
-SELECT s.*, now() AS now, r.mode, r.is_full, r.started_at, r.entities, r.filtered, r.left_out, r.refused, r.pages,
+SELECT s.*, now() AS now, r.mode, r.is_full, r.started_at, r.published, r.entities, r.filtered, r.left_out, r.refused, r.pages,
   (SELECT hold_id::text FROM held_deletions h WHERE h.connector = s.connector AND h.state = 'approved' LIMIT 1)
     AS approved,
   (SELECT count(*) FROM held_deletions h JOIN ingestion_entity_refs USING (hold_id)
