@@ -116,14 +116,14 @@ def test_faulty_expressions_are_told_at_once_with_file_and_key(read):
 
 def test_the_installation_checks_expressions_with_everything_else(read, tmp_path):
     config = read("connectors: [{connector_id: a, type: git, filters: ['(']}]")
-    installation = Installation(config=config, config_file=None, data_dir=tmp_path, running=None)
+    installation = Installation(config=config, data_dir=tmp_path, running=None)
     with pytest.raises(ConfigError, match=r"connectors\[0\]\.filters\[0\]: the expression ends where more is expected"):
         installation.check_plugins()
 
 
 def test_a_mapping_that_can_be_used_is_supported(read, tmp_path):
     config = read("connectors: [{connector_id: a, type: git, entity_types: [component], filters: [spec]}]")
-    Installation(config=config, config_file=None, data_dir=tmp_path, running=None).check_plugins()
+    Installation(config=config, data_dir=tmp_path, running=None).check_plugins()
     assert config.warnings == ()
 
 
