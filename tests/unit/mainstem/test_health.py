@@ -1,10 +1,15 @@
 """Ready means progress: each answer of a role for each state that it can be in."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from mainstem.roles.connectors import PATIENCE_SECONDS as PAGE_SECONDS
 from mainstem.roles.connectors import readiness
 from mainstem.roles.health import PATIENCE_SECONDS, Progress
+from sources.states import State
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 class Work:
@@ -23,7 +28,8 @@ class Running:
     """A connector's runner as the role sees it."""
 
     def __init__(self, name, *, completed=1, failing=False, waited=0.0):
-        self.id, self.completed_runs, self.is_failing, self.waited = name, completed, failing, waited
+        self.id, self.waited = name, waited
+        self.state = State(now=NOW, last_success_at=NOW if completed else None, consecutive_failures=int(failing))
 
 
 @pytest.fixture
