@@ -68,6 +68,16 @@ def describe(app: FastAPI, *, has_token: bool) -> None:
             for status in _ANYWHERE if has_token else (400, 503):
                 responses[str(status)] = _problem(status)
             operation["responses"] = dict(sorted(responses.items()))
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _without_null(parameter["schema"])
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return *schema* without the null that FastAPI allows where a parameter may be left out: none can be sent."""
+    kept = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    if len(kept) != 1:
+        return schema
+    return {**{key: value for key, value in schema.items() if key != "anyOf"}, **kept[0]}
 
 
 def _problem(status: int) -> dict[str, Any]:

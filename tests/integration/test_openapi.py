@@ -11,10 +11,9 @@ from tests.integration.test_steering import CONNECTORS
 
 # `positive_data_acceptance` has it that what a schema allows is accepted: a cursor of one's own invention is not.
 # `unsupported_method`: the paths of operations are not in the document, and a token is not needed here.
-# Not negative_data_rejection: to it `owner=true` is no text, and in a query everything is one.
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
-    "response_schema_conformance,unsupported_method"
+    "response_schema_conformance,negative_data_rejection,unsupported_method"
 )
 PHASES = "examples,coverage,fuzzing,stateful"
 

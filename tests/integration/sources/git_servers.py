@@ -257,7 +257,9 @@ class _Session(paramiko.ServerInterface):
         except Exception:  # noqa: BLE001 - a client that goes away, a repository that is not there: the channel ends
             pass
         finally:
-            channel.close()
+            # A client that has what it wanted closes its connection, at times before the channel is.
+            with suppress(EOFError, OSError):
+                channel.close()
 
     def _serve_by_git(self, channel: paramiko.Channel) -> None:
         command = ["git", "-c", "safe.directory=*", "upload-pack", str(self._server.path)]
