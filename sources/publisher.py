@@ -112,6 +112,9 @@ class Publisher:
         faults: list[KafkaError] = []
         for place, each in enumerate(sent):
             self._send(place, each, receipts, faults)
+            if faults:
+                # Behind a queue that is full of what times out, each of the others would wait as long.
+                break
         self._producer.flush()
         if faults:
             raise _fault(faults[0], self._topic)
@@ -142,6 +145,8 @@ class Publisher:
                 )
             except BufferError:
                 self._producer.poll(0.1)
+                if faults:
+                    return
             except KafkaException as error:
                 raise _fault(error.args[0], self._topic) from None
             else:
