@@ -237,7 +237,9 @@ def test_a_refusal_of_the_first_page_is_no_expired_cursor(server):
     assert type(error) is UnreadableAnswerError
 
 
-@pytest.mark.parametrize("cursor", [{}, {"cursor": "x"}, {"base_url": "https://other.acme.com", "cursor": "x"}])
+@pytest.mark.parametrize(
+    "cursor", [{}, {"cursor": "x", "total": 3}, {"base_url": "https://other.acme.com", "cursor": "x", "total": 3}]
+)
 def test_a_cursor_of_another_backstage_is_not_followed(server, cursor):
     _, error = read(source(server), cursor)
     assert (type(error), server.asked) == (CursorExpiredError, [])

@@ -94,11 +94,13 @@ def test_a_process_that_was_stopped_cannot_finish_a_run_it_lost(stage, tmp_path,
         # Meanwhile somebody puts back what was there, and another process runs the connector.
         _look_until_complete(stage, Scripted(system, size=SIZE), 2)
         _look_until_complete(stage, Scripted(system, size=SIZE), 3)
+        published = len(stage.changes())
         process.send_signal(signal.SIGCONT)
         process.wait(60)
     finally:
         process.kill()
     held = stage.held()
+    assert len(stage.changes()) == published
     assert (held.keys() == _refs(system), held["component:default/c-00009"]["spec"]["owner"]) == (True, "team-pay")
 
 
