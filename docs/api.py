@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mainstem.api.app import Settings, make_app
+from mainstem.api.description import SCOPE
 
 FILE: Final = Path(__file__).parent / "reference/api.md"
 _HEAD: Final = """\
@@ -12,20 +13,22 @@ _HEAD: Final = """\
 
 Made from the OpenAPI document, which a running API answers at `/v1/openapi.json`, and as a page at `/v1/docs`.
 
-- **Where.** `api.host` and `api.port`, by default `http://127.0.0.1:8080`. Without `api.token` it listens on loopback
-  only; with it every request but `/livez`, `/readyz` and `/metrics` needs `Authorization: Bearer TOKEN`, or is
-  answered 401.
+- **Where.** `api.host` and `api.port`, by default `http://127.0.0.1:8080`.
+- **Who.** `Authorization: Bearer TOKEN`, as [how to give access](../how-to/give-access.md) tells; without it 401, and
+  403 where the token has not the scope of the path. `/livez`, `/readyz`, `/metrics` and the files for Backstage need
+  none. Every path can answer so, 400 to a bad parameter and 503 while Postgres is away: the table leaves these out.
 - **Lists** answer `{"items": [...], "next_cursor": "…"}`; the next page is asked for with `cursor`, until
   `next_cursor` is null. Each item comes once while others are written.
 - **Single resources** have an `ETag`: with `If-None-Match` they are answered 304 while they are the same.
 - **`fields=a,b.c`** narrows an answer to those parts. A query parameter that a path does not have is refused with 400.
 - **Errors** are problem details (RFC 9457, `application/problem+json`): `type`, `title`, `status`, `detail`. A body
-  over 1 MiB is answered 413, one of another shape 422. While Postgres is away the answer is 503 with `Retry-After`.
+  over 1 MiB is answered 413, one of another shape 422. A 503 has `Retry-After`.
 - **References** in a path are percent-encoded, in any case: `component%3Adefault%2Fpay`. Times are RFC 3339 with
   milliseconds and `Z`.
 
 How connectors are steered with it: [steer-connectors.md](../how-to/steer-connectors.md).
 """
+_ANYWHERE: Final = ("400", "401", "403", "503")
 _METHODS: Final = ("get", "post", "put", "delete")
 
 
@@ -37,7 +40,7 @@ def reference() -> str:
 
 def _paths(paths: Mapping[str, Any]) -> Iterator[str]:
     yield "## Paths\n"
-    yield "| path | does | query | answers |\n|---|---|---|---|"
+    yield "| path | does | scope | query | answers |\n|---|---|---|---|---|"
     for path, operations in paths.items():
         for method in _METHODS:
             if method in operations:
@@ -48,7 +51,8 @@ def _paths(paths: Mapping[str, Any]) -> Iterator[str]:
 def _row(name: str, operation: Mapping[str, Any]) -> str:
     query = ", ".join(f"`{each['name']}`" for each in operation.get("parameters", ()) if each["in"] == "query")
     meaning = " ".join(operation["description"].split())
-    return f"| `{name}` | {meaning} | {query} | {', '.join(map(_answer, operation['responses'].items()))} |"
+    answers = (_answer(each) for each in operation["responses"].items() if each[0] not in _ANYWHERE)
+    return f"| `{name}` | {meaning} | {operation[SCOPE]} | {query} | {', '.join(answers)} |"
 
 
 def _answer(answer: tuple[str, Mapping[str, Any]]) -> str:

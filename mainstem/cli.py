@@ -16,6 +16,7 @@ from mainstem.commands import (
     publish,
     rebuild,
     roles,
+    tokens,
     topics,
     up,
     verify,
@@ -48,6 +49,7 @@ roles.sinks.command("rebuild")(rebuild.rebuild)
 app.add_typer(roles.api, name="api")
 app.add_typer(topics.app, name="topics")
 app.add_typer(database.app, name="db")
+app.add_typer(tokens.app, name="tokens")
 entities.app.command("explain")(explain.explain_entity)
 app.add_typer(entities.app, name="entities")
 app.add_typer(dead_letters.app, name="dead-letters")

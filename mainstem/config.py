@@ -111,9 +111,9 @@ class LocationsConfig(Section):
 
 
 class ApiConfig(Section):
-    # The token stands before the host: the host is judged by it.
+    # Token and auth stand before the host: the host is judged by them.
     token: Secret | None = None
-    auth: dict[str, Any] = Field(default_factory=dict, repr=False)
+    auth: Literal["none", "tokens"] | None = None
     host: Text = "127.0.0.1"
     port: Integer = Field(default=8080, ge=0, le=65535)  # 0: any that is free
     locations: LocationsConfig | None = None
@@ -121,11 +121,24 @@ class ApiConfig(Section):
     @field_validator("host")
     @classmethod
     def _loopback_without_tokens(cls, value: str, info: ValidationInfo) -> str:
-        if info.data.get("token", "refused already") is None and not is_loopback(value):
+        if is_loopback(value) or not {"token", "auth"} <= info.data.keys():
+            return value
+        if info.data["auth"] == "none":
+            raise ValueError(
+                "api.auth: none is for 127.0.0.1, ::1 or localhost: anyone who reaches this machine would be let in"
+            )
+        if info.data["auth"] is None and info.data["token"] is None:
             raise ValueError(
                 "without tokens the API would answer anyone who reaches this machine; "
-                "use 127.0.0.1, ::1 or localhost, or set api.token"
+                "use 127.0.0.1, ::1 or localhost, or set api.auth: tokens"
             )
+        return value
+
+    @field_validator("auth")
+    @classmethod
+    def _none_beside_no_token(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value == "none" and info.data.get("token") is not None:
+            raise ValueError("none contradicts api.token: remove one of the two")
         return value
 
 

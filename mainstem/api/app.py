@@ -1,8 +1,7 @@
 """The HTTP API of one installation: stateless, over the tables that the Postgres sink writes."""
 
 import asyncio
-import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,30 +16,32 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
-from mainstem.api import central_config, connectors, emissions, entities, incremental, locations, operations
+from mainstem.api import access, central_config, connectors, emissions, entities, incremental, locations, operations
 from mainstem.api.body_cap import BodyCap
 from mainstem.api.census import count_for_ever
 from mainstem.api.description import describe
 from mainstem.api.locations import Locations
 from mainstem.api.measures import begin, measure
 from mainstem.api.parameters import only_known
-from mainstem.api.problems import Problem, answer, on_bad_parameter, on_declined, on_http_error, on_problem
+from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_http_error, on_problem
 from schemas.errors import Declined
 from schemas.metrics import ApiMetrics, RoleMetrics
 from sources.steering import Configured
 
 POOL_SECONDS: Final = 5.0
 STATEMENT_MS: Final = 10_000
-_OPEN: Final = ("/livez", "/readyz", "/metrics")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the API is made of. *run_dir*: where an `up` keeps the addresses of its roles' monitors."""
+    """What the API is made of. *run_dir*: where an `up` keeps the addresses of its roles' monitors. *auth* and *token*:
+    see :class:`mainstem.api.access.Gate`.
+    """
 
     dsn: str
     pool_min: int = 1
     pool_max: int = 10
+    auth: access.Auth | None = None
     token: SecretStr | None = None
     connectors: tuple[Configured, ...] = ()
     run_dir: Path | None = None
@@ -58,9 +59,10 @@ def make_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         docs_url="/v1/docs",
         openapi_url="/v1/openapi.json",
-        dependencies=[Depends(only_known)],
+        dependencies=[Depends(access.authorise), Depends(only_known)],
     )
     app.state.settings = settings
+    app.state.gate = access.Gate(settings.auth, settings.token)
     app.state.ready = RoleMetrics(settings.registry).ready
     app.state.metrics = ApiMetrics(settings.registry)
     app.add_exception_handler(Problem, on_problem)
@@ -72,11 +74,11 @@ def make_app(settings: Settings) -> FastAPI:
         app.add_exception_handler(unreachable, _on_database_away)
     # Innermost: what it raises must reach the route as it is.
     app.add_middleware(BodyCap)
-    app.middleware("http")(_check_token)
+    app.middleware("http")(access.identify)
     app.middleware("http")(measure)
     for each in (operations, entities, connectors, incremental, central_config, emissions, locations):
         app.include_router(each.router)
-    describe(app, has_token=settings.token is not None)
+    describe(app, has_tokens=settings.auth != "none")
     begin(app)
     return app
 
@@ -104,19 +106,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         counting.cancel()
         await pool.close()
-
-
-async def _check_token(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
-    token: SecretStr | None = request.app.state.settings.token
-    # Guarded by a secret of their own: Backstage sends no header.
-    is_location = request.url.path.startswith(locations.PREFIX)
-    if token is None or is_location or request.url.path in _OPEN:
-        return await proceed(request)
-    given = request.headers.get("authorization", "")
-    if hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode()):
-        return await proceed(request)
-    problem = Problem(401, "Unauthorized", "send the token of api.token as Authorization: Bearer TOKEN")
-    return answer(problem, {"WWW-Authenticate": "Bearer"})
 
 
 async def _on_unstorable(request: Request, error: Exception) -> Response:

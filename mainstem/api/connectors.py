@@ -8,7 +8,8 @@ from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse, Response
 from psycopg import AsyncConnection
 
-from mainstem.api import bodies, standings
+from mainstem.access.scopes import OPERATE
+from mainstem.api import access, bodies, standings
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, number_of, page_of, single
@@ -17,8 +18,6 @@ from sources.steering import Configured
 
 router = APIRouter(prefix="/v1/connectors", tags=["connectors"])
 
-BY: Final = "api"
-"""Who decided, while tokens have no names."""
 _STATUS: Final = answers(200, bodies.Status, "Where the connector stands now.") | problems(404, 409)
 
 Steer = Callable[[AsyncConnection, Configured], Awaitable[None]]
@@ -52,6 +51,7 @@ async def get_status(
     "/{connector_id}/sync",
     status_code=202,
     responses=answers(202, bodies.Status, "A run was asked for.") | problems(404, 409, 413, 422),
+    openapi_extra=access.needs(OPERATE),
 )
 async def request_sync(
     request: Request, connector_id: str, body: Annotated[bodies.SyncRequest | None, Body()] = None
@@ -61,19 +61,19 @@ async def request_sync(
     return JSONResponse(await sync(request, connector_id, full=wanted.full), 202)
 
 
-@router.post("/{connector_id}/pause", responses=_STATUS)
+@router.post("/{connector_id}/pause", responses=_STATUS, openapi_extra=access.needs(OPERATE))
 async def pause(request: Request, connector_id: str) -> JSONResponse:
     """Start no run until the connector is resumed."""
     return JSONResponse(await steered(request, connector_id, steering.pause))
 
 
-@router.post("/{connector_id}/resume", responses=_STATUS)
+@router.post("/{connector_id}/resume", responses=_STATUS, openapi_extra=access.needs(OPERATE))
 async def resume(request: Request, connector_id: str) -> JSONResponse:
     """Undo a pause."""
     return JSONResponse(await steered(request, connector_id, steering.resume))
 
 
-@router.post("/{connector_id}/reset", responses=_STATUS)
+@router.post("/{connector_id}/reset", responses=_STATUS, openapi_extra=access.needs(OPERATE))
 async def reset(request: Request, connector_id: str) -> JSONResponse:
     """End the run under way, forget cursor and failures, and publish everything anew. Nothing is deleted by it."""
     return JSONResponse(await steered(request, connector_id, steering.reset))
@@ -116,30 +116,34 @@ async def list_holds(
     "/{connector_id}/held-deletions/{hold_id}/approve",
     status_code=202,
     responses=answers(202, bodies.Decision, "The deletes are being published.") | problems(404, 409),
+    openapi_extra=access.needs(OPERATE),
 )
 async def approve(request: Request, connector_id: str, hold_id: UUID) -> JSONResponse:
     """Let held deletions happen: whoever runs the connector publishes them."""
     connector = find(request, connector_id)
     async with request.app.state.pool.connection() as connection:
-        await steering.approve(connection, connector, hold_id, by=BY)
+        await steering.approve(connection, connector, hold_id, by=access.caller_of(request).name)
     return JSONResponse({"hold_id": str(hold_id), "state": "approved"}, 202)
 
 
 @router.post(
     "/{connector_id}/held-deletions/{hold_id}/reject",
     responses=answers(200, bodies.Decision, "The entities are kept until they are seen again.") | problems(404, 409),
+    openapi_extra=access.needs(OPERATE),
 )
 async def reject(request: Request, connector_id: str, hold_id: UUID) -> JSONResponse:
     """Keep the entities of held deletions."""
     connector = find(request, connector_id)
     async with request.app.state.pool.connection() as connection:
-        await steering.reject(connection, connector, hold_id, by=BY)
+        await steering.reject(connection, connector, hold_id, by=access.caller_of(request).name)
     return JSONResponse({"hold_id": str(hold_id), "state": "rejected"})
 
 
 def configured(request: Request) -> tuple[Configured, ...]:
-    found: tuple[Configured, ...] = request.app.state.settings.connectors
-    return found
+    """Return the connectors of the caller's tenant."""
+    every: tuple[Configured, ...] = request.app.state.settings.connectors
+    tenant = access.caller_of(request).tenant
+    return tuple(each for each in every if each.tenant == tenant)
 
 
 def find(request: Request, connector_id: str) -> Configured:

@@ -4,6 +4,10 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from mainstem.access.scopes import READ
+
+SCOPE: Final = "x-scope"
+"""Under this name the document tells which scope an operation needs."""
 PROBLEM_TYPE: Final = "application/problem+json"
 
 _PROBLEM: Final = {
@@ -20,14 +24,16 @@ _PROBLEM: Final = {
 }
 _MEANINGS: Final = {
     400: "A parameter is unknown, or its value cannot be used.",
-    401: "The token is missing or wrong.",
+    401: "The token is missing, unknown or no longer holds.",
+    403: "The token lacks the scope that the operation names.",
     404: "Nothing is called that.",
     409: "It cannot be done as things stand.",
     413: "The body is too large.",
     422: "The body is not what is asked for.",
     503: "The database does not answer.",
 }
-_ANYWHERE: Final = (400, 401, 503)
+_ANYWHERE: Final = (400, 503)
+_GUARDED: Final = (401, 403)
 _DERIVED: Final = ("HTTPValidationError", "ValidationError")
 _ETAG: Final = {"ETag": {"description": "Changes with the answer.", "schema": {"type": "string"}}}
 
@@ -48,28 +54,40 @@ def resource(model: Any, meaning: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": model, "description": meaning, "headers": _ETAG}, 304: unchanged}
 
 
-def describe(app: FastAPI, *, has_token: bool) -> None:
-    """Complete the OpenAPI document of *app*. Call when all routes are there."""
+def describe(app: FastAPI, *, has_tokens: bool) -> None:
+    """Complete the OpenAPI document of *app*. Call when all routes are there.
+
+    Raises ValueError for a route that changes something and names no scope.
+    """
     document = app.openapi()
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for name in _DERIVED:
         schemas.pop(name, None)
     schemas["Problem"] = _PROBLEM
-    if has_token:
+    if has_tokens:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
     for operations in document["paths"].values():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            _name_scope(method, operation)
             responses = operation["responses"]
             # FastAPI takes it that a parameter that cannot be read is 422 as well.
             if _DERIVED[0] in str(responses.get("422")):
                 del responses["422"]
-            for status in _ANYWHERE if has_token else (400, 503):
+            for status in (*_ANYWHERE, *(_GUARDED if has_tokens else ())):
                 responses[str(status)] = _problem(status)
             operation["responses"] = dict(sorted(responses.items()))
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _without_null(parameter["schema"])
+
+
+def _name_scope(method: str, operation: dict[str, Any]) -> None:
+    if SCOPE in operation:
+        return
+    if method != "get":
+        raise ValueError(f"{method} {operation['operationId']} names no scope")
+    operation[SCOPE] = READ
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from fastapi.responses import JSONResponse, Response
 from psycopg.rows import dict_row
 
 from mainstem.api import bodies
+from mainstem.api.access import caller_of
 from mainstem.api.description import answers
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, Limit, cursor_of, key_of
 from mainstem.api.shapes import timestamp
-from schemas.refs import DEFAULT_TENANT
 from schemas.statements import statements
 
 router = APIRouter(prefix="/v1/sinks/backstage", tags=["sinks"])
@@ -36,7 +36,7 @@ async def list_emissions(
 ) -> Response:
     """Return what Backstage said last of each entity that the sink `backstage` carried on."""
     parameters: dict[str, Any] = {
-        "tenant": DEFAULT_TENANT,
+        "tenant": caller_of(request).tenant,
         "after": key_of(cursor) or "",
         "states": state,
         "shards": shard,

@@ -9,11 +9,12 @@ from fastapi.responses import JSONResponse, Response
 from psycopg.rows import dict_row
 
 from mainstem.api import bodies, shapes
+from mainstem.api.access import caller_of
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, is_known, key_of, not_modified
 from mainstem.api.problems import Problem
-from schemas.refs import DEFAULT_NAMESPACE, DEFAULT_TENANT, EntityRef
+from schemas.refs import DEFAULT_NAMESPACE, EntityRef
 from schemas.statements import statements
 
 router = APIRouter(prefix="/v1", tags=["entities"])
@@ -39,7 +40,7 @@ async def list_entities(
 ) -> Response:
     """Return merged entities in the order of their references; filters of one kind are joined by "or"."""
     parameters = {
-        "tenant": DEFAULT_TENANT,
+        "tenant": caller_of(request).tenant,
         "after": key_of(cursor) or "",
         "kinds": _lowered(kind),
         "owners": _owners(owner),
@@ -60,7 +61,7 @@ async def list_entities(
 async def get_entity(request: Request, ref: str, fields: Fields = None, if_none_match: IfNoneMatch = None) -> Response:
     """Return one merged entity, by its reference in any case."""
     parsed = parse_ref(ref)
-    rows = await _rows(request, "get_entity", {"tenant": DEFAULT_TENANT, "ref": str(parsed)})
+    rows = await _rows(request, "get_entity", {"tenant": caller_of(request).tenant, "ref": str(parsed)})
     if not rows:
         raise Problem(404, "Not found", f"there is no entity {parsed}")
     etag = f'"{rows[0]["version"]}"'

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic.alias_generators import to_camel
 
-from mainstem.api import bodies, connectors, standings
+from mainstem.access.scopes import OPERATE
+from mainstem.api import access, bodies, connectors, standings
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.parameters import IfNoneMatch, single
 from sources import steering
@@ -43,6 +44,7 @@ async def get_status(request: Request, name: str, if_none_match: IfNoneMatch = N
 @router.post(
     "/providers/{name}/reset",
     responses=answers(200, bodies.Provider, "Where the provider stands now.") | problems(404, 409),
+    openapi_extra=access.needs(OPERATE),
 )
 async def reset(request: Request, name: str) -> JSONResponse:
     """End the run under way, forget cursor and failures, and publish everything anew."""
@@ -53,6 +55,7 @@ async def reset(request: Request, name: str) -> JSONResponse:
     "/providers/{name}/refresh",
     status_code=202,
     responses=answers(202, bodies.Provider, "A run was asked for.") | problems(404, 409),
+    openapi_extra=access.needs(OPERATE),
 )
 async def refresh(request: Request, name: str) -> JSONResponse:
     """Ask for a run now; 409 while one is under way."""

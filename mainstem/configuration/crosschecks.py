@@ -11,9 +11,6 @@ def add_faults(document: dict[str, Any], faults: Faults) -> None:
     _unique(document, faults, ("tenants", "id"))
     _unique(document, faults, ("connectors", "connector_id"))
     _tenants_exist(document, faults)
-    api = document.get("api")
-    if isinstance(api, dict) and api.get("auth"):
-        faults.add_unless_known(("api", "auth"), "not supported yet by this version; remove it")
 
 
 def _written(document: dict[str, Any], section: str, key: str, default: Any = None) -> Iterator[tuple[int, str]]:

@@ -22,6 +22,7 @@ def run(installation: Installation, options: RoleOptions) -> None:
         dsn=installation.dsn,
         pool_min=installation.config.postgres.pool.min_size,
         pool_max=installation.config.postgres.pool.max_size,
+        auth=config.auth,
         token=config.token,
         connectors=configured(installation.config),
         run_dir=installation.data_dir / "run",

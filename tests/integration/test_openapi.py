@@ -1,21 +1,30 @@
 """The API keeps what its OpenAPI document says, whatever is sent to it."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
+from psycopg import AsyncConnection
+
+from mainstem.access import scopes, tokens
 from schemas.database import migrate
 from tests.integration.connector_rows import Rows
 from tests.integration.test_api import put, serving
 from tests.integration.test_steering import CONNECTORS
 
 # `positive_data_acceptance` has it that what a schema allows is accepted: a cursor of one's own invention is not.
-# `unsupported_method`: the paths of operations are not in the document, and a token is not needed here.
+# `unsupported_method`: the paths of operations are not in the document.
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
     "response_schema_conformance,negative_data_rejection,unsupported_method"
 )
 PHASES = "examples,coverage,fuzzing,stateful"
+
+
+async def _token(dsn):
+    async with await AsyncConnection.connect(dsn) as connection:
+        return (await tokens.create(connection, tokens.Wanted(scopes=scopes.ALL, by="test"))).token
 
 
 def test_no_request_is_answered_by_what_is_not_documented(database, tmp_path):
@@ -28,12 +37,14 @@ def test_no_request_is_answered_by_what_is_not_documented(database, tmp_path):
         rows.run("failed", error_class="SourceError", error_message="gone")
         rows.state(last_error_class="SourceError", consecutive_failures=1, since='{"commit": "4f2a"}')
 
-    with serving(dsn=database, connectors=CONNECTORS) as client:
+    token = asyncio.run(_token(database))
+    with serving(dsn=database, connectors=CONNECTORS, auth="tokens") as client:
         found = subprocess.run(
             [
                 *(Path(sys.executable).with_name("schemathesis"), "run", f"{client.base_url}/v1/openapi.json"),
                 *("--checks", CHECKS, "--phases", PHASES, "--max-examples", "15", "--max-time", "40", "--seed", "1"),
                 *("--workers", "2", "--no-color", "--generation-database", "none", "--continue-on-failure"),
+                *("--header", f"Authorization: Bearer {token}"),
             ],
             cwd=tmp_path,
             capture_output=True,

@@ -213,7 +213,8 @@ def test_the_api_may_listen_on_loopback_without_tokens(read, host):
 
 
 def test_the_api_may_listen_anywhere_with_a_token(read):
-    assert read("api: {host: 0.0.0.0, token: abc}").api.host == "0.0.0.0"
+    found = [read(f"api: {{host: 0.0.0.0, {each}}}").api.host for each in ("token: abc", "auth: tokens")]
+    assert found == ["0.0.0.0", "0.0.0.0"]
 
 
 def test_a_connector_file_of_the_reference_s_form_loads_after_those_of_the_main_file(read):

@@ -169,10 +169,15 @@ KEY_FAULTS = [
         "api: {host: 0.0.0.0}",
         (
             "api.host: without tokens the API would answer anyone who reaches this machine; "
-            "use 127.0.0.1, ::1 or localhost, or set api.token"
+            "use 127.0.0.1, ::1 or localhost, or set api.auth: tokens"
         ),
     ),
-    ("api: {auth: {type: x}}", "api.auth: not supported yet by this version; remove it"),
+    ("api: {auth: {type: x}}", "api.auth: must be none or tokens"),
+    ("api: {auth: none, token: abc}", "api.auth: none contradicts api.token: remove one of the two"),
+    (
+        "api: {auth: none, host: 0.0.0.0}",
+        "api.host: api.auth: none is for 127.0.0.1, ::1 or localhost: anyone who reaches this machine would be let in",
+    ),
     ("embedded: maybe", "embedded: must be auto, docker or off"),
 ]
 
