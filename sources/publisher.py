@@ -60,6 +60,13 @@ def checked(
         value = canonical_json(document)
     except orjson.JSONEncodeError:
         raise ValidationError(("", "holds what JSON cannot, such as a text that is no Unicode")) from None
+    return examined(value, connector, tenant=tenant, is_complete=is_complete)
+
+
+def examined(
+    value: bytes, connector: str, *, tenant: str = DEFAULT_TENANT, is_complete: bool = False
+) -> tuple[Draft, Record]:
+    """As :func:`checked`, of a change as it would stand on the topic: JSON or Avro."""
     # The record's timestamp is not known before it is sent; an observedAt ahead of it is clamped, not refused.
     origin = Origin(
         connector=connector, tenant=tenant, is_complete=is_complete, timestamp=_FAR_FUTURE_MS, id=f"{connector}/0/0"

@@ -16,7 +16,17 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
-from mainstem.api import access, central_config, connectors, emissions, entities, incremental, locations, operations
+from mainstem.api import (
+    access,
+    central_config,
+    connectors,
+    emissions,
+    entities,
+    incremental,
+    locations,
+    operations,
+    validation,
+)
 from mainstem.api.body_cap import BodyCap
 from mainstem.api.census import count_for_ever
 from mainstem.api.description import describe
@@ -76,7 +86,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyCap)
     app.middleware("http")(access.identify)
     app.middleware("http")(measure)
-    for each in (operations, entities, connectors, incremental, central_config, emissions, locations):
+    for each in (operations, entities, connectors, incremental, central_config, emissions, validation, locations):
         app.include_router(each.router)
     describe(app, has_tokens=settings.auth != "none")
     begin(app)

@@ -77,6 +77,11 @@ class Run(TypedDict, total=False):
     error: RunError | None
 
 
+class Validity(TypedDict):
+    valid: bool
+    entity_ref: str
+
+
 class RunList(TypedDict):
     items: list[Run]
     next_cursor: str | None
