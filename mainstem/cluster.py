@@ -1,7 +1,7 @@
 """The Kafka cluster as Mainstem needs it: how clients reach it, and its topics made and checked."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
@@ -93,7 +93,16 @@ class Cluster:
                     continue
                 raise UnavailableError(f"Kafka did not create topic {name}: {error.args[0].str()}") from None
             created.append(name)
+        self._await([each.topic for each in missing])
         return sorted(created)
+
+    def _await(self, names: Collection[str]) -> None:
+        """Return when whoever asks sees all of *names*, or may not see them: a broker knows a new topic a little later
+        than the controller that has acknowledged it.
+        """
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while not self.topic_names().issuperset(names) and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
 
     def check(self, definitions: Iterable[TopicDefinition]) -> list[str]:
         """Return a sentence for each difference between the topics wanted and those that exist."""
