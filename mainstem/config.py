@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
 
+from mainstem.access.scopes import READ
+from mainstem.access.scopes import check as known_scope
 from mainstem.configuration.connector import ConnectorConfig
 from mainstem.configuration.kafka import KafkaConfig
 from mainstem.configuration.rules import MergeConfig
@@ -110,9 +112,25 @@ class LocationsConfig(Section):
         return value
 
 
+def _address(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s@?#/]+(?:/[^\s@?#]*)?", value):
+        raise ValueError("must be an address as https://backstage.acme.com/api/auth/.well-known/jwks.json")
+    return value
+
+
+class JwtConfig(Section):
+    """Whose signed tokens the API takes beside its own."""
+
+    jwks_url: Annotated[Text, AfterValidator(_address)]
+    issuer: Text
+    audience: Text
+    scopes: tuple[Annotated[Text, AfterValidator(known_scope)], ...] = (READ,)
+
+
 class ApiConfig(Section):
-    # Token and auth stand before the host: the host is judged by them.
+    # What makes callers known stands before the host: the host is judged by it.
     token: Secret | None = None
+    jwt: JwtConfig | None = None
     auth: Literal["none", "tokens"] | None = None
     host: Text = "127.0.0.1"
     port: Integer = Field(default=8080, ge=0, le=65535)  # 0: any that is free
@@ -121,13 +139,13 @@ class ApiConfig(Section):
     @field_validator("host")
     @classmethod
     def _loopback_without_tokens(cls, value: str, info: ValidationInfo) -> str:
-        if is_loopback(value) or not {"token", "auth"} <= info.data.keys():
+        if is_loopback(value) or not {"token", "jwt", "auth"} <= info.data.keys():
             return value
         if info.data["auth"] == "none":
             raise ValueError(
                 "api.auth: none is for 127.0.0.1, ::1 or localhost: anyone who reaches this machine would be let in"
             )
-        if info.data["auth"] is None and info.data["token"] is None:
+        if all(info.data[name] is None for name in ("auth", "token", "jwt")):
             raise ValueError(
                 "without tokens the API would answer anyone who reaches this machine; "
                 "use 127.0.0.1, ::1 or localhost, or set api.auth: tokens"
@@ -137,8 +155,9 @@ class ApiConfig(Section):
     @field_validator("auth")
     @classmethod
     def _none_beside_no_token(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value == "none" and info.data.get("token") is not None:
-            raise ValueError("none contradicts api.token: remove one of the two")
+        beside = next((name for name in ("token", "jwt") if info.data.get(name) is not None), None)
+        if value == "none" and beside:
+            raise ValueError(f"none contradicts api.{beside}: remove one of the two")
         return value
 
 

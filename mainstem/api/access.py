@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 import mainstem.access
 from mainstem.access import scopes, tokens
+from mainstem.access.jwt import Issuer, KeysUnavailableError, Verifier
 from mainstem.api import locations
 from mainstem.api.description import SCOPE
 from mainstem.api.problems import Problem, answer, on_problem
@@ -46,12 +47,13 @@ _ANYBODY: Final = Caller(name="api")
 
 class Gate:
     """Knows callers by their tokens. *auth*: `none` asks for no token, `tokens` for one always; without it one is
-    needed as soon as one was made, or *token*, the configured one, is there.
+    needed as soon as one was made, or *token*, the configured one, or *issuer*, of tokens that others sign, is there.
     """
 
-    def __init__(self, auth: Auth | None, token: SecretStr | None) -> None:
+    def __init__(self, auth: Auth | None, token: SecretStr | None, issuer: Issuer | None) -> None:
         self._auth = auth
         self._token = token
+        self._verifier = None if issuer is None else Verifier(issuer)
         self._known: dict[bytes, tuple[float, Caller]] = {}
         self._is_open_until = 0.0
 
@@ -69,7 +71,7 @@ class Gate:
         if configured and hmac.compare_digest(given.encode(), configured.encode()):
             return Caller(name="api.token")
         if not given.startswith(tokens.PREFIX):
-            return _ANYBODY if await self._is_open(pool) else None
+            return await self._signed(pool, given)
         key, now = tokens.hashed(given), time.monotonic()
         until, caller = self._known.get(key, (0.0, None))
         if now < until:
@@ -87,8 +89,14 @@ class Gate:
         self._known[key] = (now + BELIEVED_SECONDS, caller)
         return caller
 
+    async def _signed(self, pool: AsyncConnectionPool, given: str) -> Caller | None:
+        if self._verifier is None:
+            return _ANYBODY if await self._is_open(pool) else None
+        found = await self._verifier.bearer(given)
+        return None if found is None else Caller(name=found.subject, scopes=found.scopes)
+
     async def _is_open(self, pool: AsyncConnectionPool) -> bool:
-        if self._auth == "tokens" or self._token is not None:
+        if self._auth == "tokens" or self._token is not None or self._verifier is not None:
             return False
         now = time.monotonic()
         if now < self._is_open_until:
@@ -111,6 +119,9 @@ async def identify(request: Request, proceed: Callable[[Request], Awaitable[Resp
         caller = await state.gate.caller(state.pool, request.headers.get("authorization", ""))
     except (psycopg.Error, PoolTimeout):
         return await on_problem(request, Problem(503, "Service Unavailable", "the database does not answer; try again"))
+    except KeysUnavailableError:
+        told = "the keys of api.jwt cannot be had; try again"
+        return await on_problem(request, Problem(503, "Service Unavailable", told))
     if caller is None:
         told = "send a token as Authorization: Bearer TOKEN; `mainstem tokens create` makes one"
         return answer(Problem(401, "Unauthorized", told), {"WWW-Authenticate": "Bearer"})

@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
+from mainstem.access.jwt import Issuer
 from mainstem.api import (
     access,
     central_config,
@@ -44,8 +45,8 @@ STATEMENT_MS: Final = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the API is made of. *run_dir*: where an `up` keeps the addresses of its roles' monitors. *auth* and *token*:
-    see :class:`mainstem.api.access.Gate`.
+    """What the API is made of. *run_dir*: where an `up` keeps the addresses of its roles' monitors. *auth*, *token* and
+    *issuer*: see :class:`mainstem.api.access.Gate`.
     """
 
     dsn: str
@@ -53,6 +54,7 @@ class Settings:
     pool_max: int = 10
     auth: access.Auth | None = None
     token: SecretStr | None = None
+    issuer: Issuer | None = None
     connectors: tuple[Configured, ...] = ()
     run_dir: Path | None = None
     locations: Locations | None = None
@@ -72,7 +74,7 @@ def make_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(access.authorise), Depends(only_known)],
     )
     app.state.settings = settings
-    app.state.gate = access.Gate(settings.auth, settings.token)
+    app.state.gate = access.Gate(settings.auth, settings.token, settings.issuer)
     app.state.ready = RoleMetrics(settings.registry).ready
     app.state.metrics = ApiMetrics(settings.registry)
     app.add_exception_handler(Problem, on_problem)

@@ -5,9 +5,10 @@ import asyncio
 import uvicorn
 from prometheus_client import REGISTRY
 
+from mainstem.access.jwt import Issuer
 from mainstem.api.app import Settings, make_app
 from mainstem.api.locations import Locations
-from mainstem.config import LocationsConfig
+from mainstem.config import JwtConfig, LocationsConfig
 from mainstem.configured import configured
 from mainstem.installation import Installation
 from mainstem.roles.role import RoleOptions, announce, listen
@@ -24,6 +25,7 @@ def run(installation: Installation, options: RoleOptions) -> None:
         pool_max=installation.config.postgres.pool.max_size,
         auth=config.auth,
         token=config.token,
+        issuer=_issuer(config.jwt),
         connectors=configured(installation.config),
         run_dir=installation.data_dir / "run",
         locations=_locations(config.locations),
@@ -32,6 +34,17 @@ def run(installation: Installation, options: RoleOptions) -> None:
     server = uvicorn.Server(uvicorn.Config(make_app(settings), log_config=None, access_log=False, lifespan="on"))
     announce(options, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
     asyncio.run(server.serve(sockets=[sock]))
+
+
+def _issuer(configured: JwtConfig | None) -> Issuer | None:
+    if configured is None:
+        return None
+    return Issuer(
+        jwks_url=configured.jwks_url,
+        issuer=configured.issuer,
+        audience=configured.audience,
+        scopes=configured.scopes,
+    )
 
 
 def _locations(configured: LocationsConfig | None) -> Locations | None:

@@ -1,0 +1,161 @@
+"""Tokens that others sign, checked with the keys of a server that publishes them."""
+
+import base64
+import hmac
+import json
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from mainstem.access import jwt as access_jwt
+from mainstem.access.jwt import Issuer
+from tests.integration.connector_rows import migrated
+from tests.integration.test_api import serving
+
+ISSUER = "https://backstage.acme.com/api/auth"
+
+
+class Keys:
+    """An issuer: its keys, how often they were asked for, and whether it is there at all."""
+
+    def __init__(self):
+        self.keys = [ECKey.generate_key("P-256", {"kid": "first"})]
+        self.asked = 0
+        self.is_away = False
+
+    def token(self, key=None, *, header=None, **claims):
+        key = key or self.keys[-1]
+        claims = {"iss": ISSUER, "aud": "backstage", "sub": "user:default/jane", "exp": int(time.time()) + 60, **claims}
+        kept = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode({"alg": "ES256", "kid": key.kid, **(header or {})}, kept, key)
+
+
+def _part(header):
+    return base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
+
+
+@contextmanager
+def published(keys):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            keys.asked += 1
+            body = json.dumps({"keys": [key.as_dict(private=False) for key in keys.keys]}).encode()
+            self.send_response(500 if keys.is_away else 200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/jwks.json"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def dsn(postgres):
+    with migrated(postgres) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def issuer(dsn):
+    keys = Keys()
+    with published(keys) as url:
+        issuer = Issuer(jwks_url=url, issuer=ISSUER, audience="backstage", scopes=("read",))
+        with serving(dsn=dsn, issuer=issuer) as client:
+            yield keys, lambda token: client.get("/v1/connectors", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_a_token_of_the_issuer_opens_what_the_configuration_allows(issuer):
+    keys, ask = issuer
+    assert (ask(keys.token()).status_code, ask(keys.token()).status_code, keys.asked) == (200, 200, 1)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iss": "https://other.acme.com"},
+        {"aud": "other"},
+        {"aud": None},
+        {"exp": 1},
+        {"exp": None},
+        {"sub": None},
+        {"sub": 7},
+        {"nbf": 9_999_999_999},
+    ],
+)
+def test_a_token_for_somebody_else_or_another_time_is_refused(issuer, claims):
+    keys, ask = issuer
+    assert ask(keys.token(**claims)).status_code == 401
+
+
+def test_a_token_that_the_issuer_did_not_sign_is_refused(issuer):
+    keys, ask = issuer
+    stranger = ECKey.generate_key("P-256", {"kid": "first"})
+    head, body, signature = keys.token().split(".")
+    forged = [
+        keys.token(stranger),
+        f"{head}.{body}.{signature[:-4]}AAAA",
+        f"{head}.{body}.",
+        f"{_part({'alg': 'none', 'kid': 'first'})}.{body}.",
+        "a.b.c",
+        "..",
+    ]
+    assert {ask(token).status_code for token in forged} == {401}
+
+
+def test_a_public_key_is_no_shared_secret(issuer):
+    keys, ask = issuer
+    body = keys.token().split(".")[1]
+    signed = f"{_part({'alg': 'HS256', 'kid': 'first'})}.{body}"
+    codes = []
+    for secret in (keys.keys[0].as_pem(private=False), json.dumps(keys.keys[0].as_dict(private=False)).encode()):
+        signature = hmac.digest(secret, signed.encode(), "sha256")
+        codes.append(ask(f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}").status_code)
+    assert codes == [401, 401]
+
+
+def test_a_token_that_names_its_scopes_has_no_more_than_those(issuer):
+    keys, ask = issuer
+    assert [ask(keys.token(scope=scope)).status_code for scope in ("openid read", "openid", "operate")] == [
+        200,
+        403,
+        403,
+    ]
+
+
+def test_a_new_key_is_fetched_and_made_up_ones_are_not_asked_for_again_and_again(issuer, monkeypatch):
+    monkeypatch.setattr(access_jwt, "PAUSE_SECONDS", 0.5)
+    keys, ask = issuer
+    ask(keys.token())
+    keys.keys.append(ECKey.generate_key("P-256", {"kid": "second"}))
+    time.sleep(0.6)
+    rotated = ask(keys.token()).status_code
+    monkeypatch.setattr(access_jwt, "PAUSE_SECONDS", 60.0)
+    for number in range(20):
+        ask(keys.token(ECKey.generate_key("P-256", {"kid": f"made-up-{number}"})))
+    assert (rotated, keys.asked) == (200, 2)
+
+
+def test_while_the_issuer_is_away_a_token_is_not_judged(dsn):
+    keys = Keys()
+    keys.is_away = True
+    with published(keys) as url:
+        issuer = Issuer(jwks_url=url, issuer=ISSUER, audience="backstage", scopes=("read",))
+        with serving(dsn=dsn, issuer=issuer) as client:
+            answer = client.get("/v1/connectors", headers={"Authorization": f"Bearer {keys.token()}"})
+            without = client.get("/v1/connectors")
+    assert (answer.status_code, answer.headers["retry-after"], without.status_code) == (503, "5", 401)
