@@ -41,8 +41,8 @@ class Worker:
 
     def take_under(self, policy, arrived):
         processor = Processor(TOPICS, policy, ProcessorMetrics(CollectorRegistry()))
-        run = Run(TP(arrived.topic, 0), arrived.offset, [arrived], finished=None)
-        written = processor.run(run, self.state, 2_000 + arrived.offset)
+        run = Run(TP(arrived.topic, 0), arrived.offset, [arrived])
+        written = processor.run([run], self.state, 2_000 + arrived.offset)
         for write in written.state:
             self.table.keep(0, write)
         return written.outputs
