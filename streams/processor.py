@@ -5,7 +5,7 @@ The next file on a change's way is `streams/merge.py`; who runs this is `streams
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -20,7 +20,7 @@ from schemas.refs import parse_entity_key
 from schemas.topics import MAX_ENTITY_BYTES, MAX_MESSAGE_BYTES, Topics
 from streams.expiry import Band, band, forgotten_at, next_deadline
 from streams.intake import Intake, Pending, Tally
-from streams.merge import merge
+from streams.merge import merge, values_of
 from streams.partition import PartitionState, Written
 from streams.policy import Policy
 from streams.published import Marks, Published, changed_pointers, marks_of
@@ -278,13 +278,13 @@ class Processor:
         return Output(key, value)
 
     def _changed(self, key: bytes, held: Records, marks: Marks, policy: Policy) -> list[str]:
-        """Compare with what was published: the merge of the held records at the moment of their last merge."""
+        """Compare with what was published."""
         known = self._lately.marks(key, held.content_hash)
         if known is None:
-            before = merge(held.by_connector.values(), policy, now=held.merged_at)
-            if before is None or before.content_hash != held.content_hash:
+            before = _values_published(held, policy)
+            if before is None:
                 return [""]  # published under another policy: what of it changed cannot be told
-            known = marks_of(before.values)
+            known = marks_of(before)
         return changed_pointers(known, marks)
 
     def _is_as_it_was(self, held: Records, stored: Stored, after: _Next, state: PartitionState) -> bool:
@@ -330,6 +330,18 @@ def _renews(before: Record | None, after: Record, policy: Policy, now: int) -> b
         and policy.priority(after) == policy.priority(before)
         and band(after, policy, now) is band(before, policy, now) is not Band.DEAD
     )
+
+
+def _values_published(held: Records, policy: Policy) -> Mapping[str, Any] | None:
+    """Return what was published by pointer: the merge of the held records at the moment of their last merge."""
+    if len(held.by_connector) == 1 and not policy.rules:
+        (record,) = held.by_connector.values()
+        counts = policy.of(record.connector).asserts_existence and band(record, policy, held.merged_at) is not Band.DEAD
+        if counts and record.content_hash == held.content_hash:
+            # One record alone, which was published to the byte as it was received.
+            return values_of(record.body)
+    before = merge(held.by_connector.values(), policy, now=held.merged_at)
+    return None if before is None or before.content_hash != held.content_hash else before.values
 
 
 def _vanished(key: bytes, held: Records, after: Records, records: Mapping[str, Record], policy: Policy) -> Output:
