@@ -31,26 +31,35 @@ class Entity:
     """The value at each pointer of `provenance`."""
     stale: tuple[str, ...]
     """The connectors whose record is stale, sorted."""
+    _content: tuple[bytes, bytes] | None = field(default=None, compare=False, repr=False)
     _texts: Texts | None = field(default=None, compare=False, repr=False)
 
     @property
     def texts(self) -> Texts:
         """What is hashed and published, encoded once."""
         if self._texts is None:
-            texts = Texts(*map(canonical_json, (self.entity, self.service, self.provenance)))
+            texts = Texts(*self._hashed(), canonical_json(self.provenance))
             object.__setattr__(self, "_texts", texts)
             return texts
         return self._texts
 
     @property
     def content_hash(self) -> str:
-        return content_hash(b'{"entity":%b,"service":%b}' % self.texts[:2])
+        return content_hash(b'{"entity":%b,"service":%b}' % self._hashed())
 
     @property
     def view_hash(self) -> str:
         """Changes whenever provenance or the stale connectors do."""
         view = self.texts.provenance + canonical_json(self.stale)
         return hashlib.blake2b(view, digest_size=16).hexdigest()
+
+    def _hashed(self) -> tuple[bytes, bytes]:
+        """Entity and service; nobody asks for the provenance of what was published before."""
+        if self._content is None:
+            content = canonical_json(self.entity), canonical_json(self.service)
+            object.__setattr__(self, "_content", content)
+            return content
+        return self._content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

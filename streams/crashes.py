@@ -7,7 +7,7 @@ a fault in native code, the kernel out of memory.
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +20,12 @@ log = structlog.get_logger(__name__)
 
 QUARANTINED_AFTER: Final = 5
 """Crashes on one offset, or on one key."""
+
+SPANS: Final = 12
+"""How many can be watched at once: their topics' names, of at most 249 letters, have room in the file."""
+
+Span = tuple[str, int, int, int]
+"""Topic, partition, first and last offset."""
 
 _SIZE: Final = 4096
 _HEAD: Final = struct.Struct(">HIQQ")  # length of the topic's name, partition, first and last offset
@@ -53,8 +59,7 @@ class Crashes:
         self._slot = _slot(directory / "merging")
         self._is_blamed = False
         self._suspects = self._remembered()
-        found = _read(self._slot)
-        if found is not None:
+        for found in _read(self._slot):
             self._suspect(found)
         self._clear()
 
@@ -62,20 +67,20 @@ class Crashes:
         return self._suspects.get((topic, partition))
 
     @contextmanager
-    def watching(self, topic: str, partition: int, first: int, last: int) -> Iterator[None]:
+    def watching(self, *spans: Span) -> Iterator[None]:
         """Let a next process know if this one ends within, by whatever cause."""
         if self._is_blamed:
             yield
             return
-        self._mark(topic, partition, first, last)
+        self._mark(spans)
         yield
         # Not in a `finally`: an exception ends the process, and is what is to be found.
         if not self._is_blamed:
             self._clear()
 
-    def blame(self, topic: str, partition: int, first: int, last: int) -> None:
+    def blame(self, *spans: Span) -> None:
         """The process is about to end because of one of these records. What it still merges until then is innocent."""
-        self._mark(topic, partition, first, last)
+        self._mark(spans)
         self._is_blamed = True
 
     def passed(self, topic: str, partition: int, offset: int) -> None:
@@ -106,10 +111,14 @@ class Crashes:
         found = [Suspect(**each) for each in orjson.loads(self._file.read_bytes())]
         return {(each.topic, each.partition): each for each in found}
 
-    def _mark(self, topic: str, partition: int, first: int, last: int) -> None:
-        name = topic.encode()
-        self._slot[_HEAD.size : _HEAD.size + len(name)] = name
-        self._slot[: _HEAD.size] = _HEAD.pack(len(name), partition, first, last)
+    def _mark(self, spans: Iterable[Span]) -> None:
+        marks = b""
+        for topic, partition, first, last in spans:
+            name = topic.encode()
+            marks += _HEAD.pack(len(name), partition, first, last) + name
+        # Two zeros end them. The first two bytes, without which there are none, come last.
+        self._slot[2 : len(marks) + 2] = marks[2:] + b"\0\0"
+        self._slot[:2] = marks[:2]
 
     def _clear(self) -> None:
         self._slot[:2] = b"\0\0"
@@ -209,9 +218,9 @@ def _slot(path: Path) -> mmap.mmap:
         os.close(descriptor)
 
 
-def _read(slot: mmap.mmap) -> Suspect | None:
-    length, partition, first, last = _HEAD.unpack_from(slot)
-    if not length:
-        return None
-    topic = slot[_HEAD.size : _HEAD.size + length].decode()
-    return Suspect(topic=topic, partition=partition, first=first, last=last)
+def _read(slot: mmap.mmap) -> Iterator[Suspect]:
+    at = 0
+    while any(slot[at : at + 2]):
+        length, partition, first, last = _HEAD.unpack_from(slot, at)
+        at += _HEAD.size + length
+        yield Suspect(topic=slot[at - length : at].decode(), partition=partition, first=first, last=last)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import faust
 import orjson
@@ -23,6 +23,7 @@ from schemas.metrics import ProcessorMetrics
 from schemas.records import VERSION_BITS
 from streams.crashes import Crashes, KeyCrashes
 from streams.distrust import Distrust
+from streams.flights import Flight, next_together
 from streams.foreign import ForeignWrites
 from streams.lease import Lease
 from streams.outages import Outages
@@ -35,7 +36,9 @@ from streams.upkeep import Upkeep
 log = structlog.get_logger(__name__)
 
 IN_FLIGHT: Final = 8
-"""Runs whose records the broker has not yet answered for."""
+"""Runs, or several that are merged as one, whose records the broker has not yet answered for."""
+WAITING_RUNS: Final = 24
+"""From which those are chosen that are merged as one."""
 LAST_LOOK_SECONDS: Final = 5.0
 """For a last look at who wrote to partitions that are about to be let go."""
 
@@ -48,6 +51,11 @@ class _Identity(Codec):
 
     def dumps(self, obj: Any) -> Any:
         return obj
+
+
+def _received(event: Any) -> Run:
+    event.ack()
+    return cast("Run", event.value)
 
 
 class Engine(faust.App):
@@ -161,29 +169,42 @@ class Engine(faust.App):
 
     async def _process(self, stream: Any) -> None:
         async for event in stream.noack().events():
-            run: Run = event.value
-            await self.merging.prepare(run)
-            await self._room.acquire()
-            event.ack()
-            if self._letting_go or not await self.consumer.take(run) or self._letting_go:
-                self._room.release()
-                continue
-            with self._flying(run):
-                async with self._merge_lock:
-                    state = self.owned[run.tp.partition]
-                    state.is_replaying = state.is_being_rewritten or (
-                        state.is_doubtful and self.consumer.is_replaying(run)
-                    )
-                    await self._write(run, run.tp.partition, self._merge(run, state))
+            waiting = [_received(event)]
+            while waiting:
+                # Faust is not asked for them: it may leave one out that is there, and wait for another.
+                while len(waiting) < WAITING_RUNS and not stream.channel.queue.empty():
+                    waiting.append(_received(stream.channel.queue.get_nowait()))
+                await self._begin(next_together(waiting, self._is_suspected))
 
-    def _merge(self, run: Run, state: PartitionState) -> Written:
-        topic, partition = run.tp
-        first = run.records[0].offset
-        suspect = self.crashes.suspect(topic, partition)
-        if suspect is not None and suspect.is_guilty and suspect.holds(first):
+    async def _begin(self, runs: list[Run]) -> None:
+        """Merge as one what of *runs*, all of one partition, is next."""
+        for run in runs:
+            await self.merging.prepare(run)
+        await self._room.acquire()
+        taken = [] if self._letting_go else [run for run in runs if self.consumer.take(run)]
+        if not taken:
+            self._room.release()
+        else:
+            flight, partition = Flight(taken), taken[0].tp.partition
+            with self._flying(flight):
+                async with self._merge_lock:
+                    state = self.owned[partition]
+                    state.is_replaying = state.is_being_rewritten or (
+                        state.is_doubtful and any(map(self.consumer.is_replaying, taken))
+                    )
+                    await self._write(flight, partition, self._merge(flight, state))
+        await self.consumer.fill_holes()
+
+    def _is_suspected(self, run: Run) -> bool:
+        return self.crashes.suspect(*run.tp) is not None
+
+    def _merge(self, flight: Flight, state: PartitionState) -> Written:
+        run = flight.runs[0]
+        suspect = self.crashes.suspect(*run.tp)
+        if suspect is not None and suspect.is_guilty and suspect.holds(run.records[0].offset):
             return self.merging.set_aside(run, state, suspect.crashes)
-        with self.crashes.watching(topic, partition, first, run.ends - 1), self.metrics.merge_seconds.time():
-            return self.merging.run(run, state, self._clock())
+        with self.crashes.watching(*flight.spans), self.metrics.merge_seconds.time():
+            return self.merging.run(flight.runs, state, self._clock())
 
     async def apply(self, partition: int, act: Callable[[PartitionState, int], Written]) -> bool:
         """Write what *act* makes of a partition, in line with its runs; no source offset is involved.
@@ -195,51 +216,51 @@ class Engine(faust.App):
         if state is None or self._letting_go:
             self._room.release()
             return False
-        run = Run(TP(self.conf.id, partition), 0, [])
-        with self._flying(run):
+        flight = Flight()
+        with self._flying(flight):
             async with self._merge_lock:
-                await self._write(run, partition, act(state, self._clock()))
-        await run.finished
+                await self._write(flight, partition, act(state, self._clock()))
+        await flight.finished
         return True
 
     @contextlib.contextmanager
-    def _flying(self, run: Run) -> Iterator[None]:
-        """Count *run* as in flight. Whatever goes wrong before it is written, nobody waits for it for ever."""
-        self._in_flight.add(run.finished)
+    def _flying(self, flight: Flight) -> Iterator[None]:
+        """Count *flight* as under way. Whatever goes wrong before it is written, nobody waits for it for ever."""
+        self._in_flight.add(flight.finished)
         try:
             yield
         except BaseException as error:
-            self._end(run, error)
+            self._end(flight, error)
             raise
 
-    def _end(self, run: Run, error: BaseException | None = None) -> None:
-        if run.finished.done():
+    def _end(self, flight: Flight, error: BaseException | None = None) -> None:
+        if flight.finished.done():
             return
         if error is None:
-            run.finished.set_result(None)
+            flight.finished.set_result(None)
         else:
-            run.finished.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
-            run.finished.exception()
-        self._in_flight.discard(run.finished)
+            flight.finished.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            flight.finished.exception()
+        self._in_flight.discard(flight.finished)
         self._room.release()
 
-    async def _write(self, run: Run, partition: int, written: Written) -> None:
-        """Outputs first, then state, then the commit; the next run may begin before the broker has answered."""
+    async def _write(self, flight: Flight, partition: int, written: Written) -> None:
+        """Outputs first, then state, then the commit; the next runs may begin before the broker has answered."""
         producer = await self.maybe_start_producer()
         answers = [
             answer
             for (topic, at), outputs in written.outputs.items()
             for answer in await producer.send_all(topic, at, outputs)
         ]
-        self._table.hold(run, partition, written.state)
-        before, self._last[partition] = self._last.get(partition), run.finished
-        task = asyncio.ensure_future(self._finish(run, partition, before, written.state, answers))
+        self._table.hold(flight, partition, written.state)
+        before, self._last[partition] = self._last.get(partition), flight.finished
+        task = asyncio.ensure_future(self._finish(flight, partition, before, written.state, answers))
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
 
     async def _finish(
         self,
-        run: Run,
+        flight: Flight,
         partition: int,
         before: "asyncio.Future[None] | None",
         state: list[StateWrite],
@@ -250,22 +271,23 @@ class Engine(faust.App):
                 await asyncio.gather(*answers)
                 if before:
                     await before
-                await self._write_state(run, partition, state)
-            if run.position is not None:
-                run.position.done = max(run.position.done, run.ends)
+                await self._write_state(flight, partition, state)
+            for run in flight.runs:
+                if run.position is not None:
+                    run.position.done = max(run.position.done, run.ends)
                 self._done += len(run.records)
                 self.crashes.passed(run.tp.topic, run.tp.partition, run.ends - 1)
                 self.metrics.delay_seconds.observe(max(0, self._clock() - run.records[0].timestamp) / 1000)
-            self._end(run)
+            self._end(flight)
         except BaseException as error:
-            if isinstance(error, MessageSizeTooLargeError) and run.records:
-                self.crashes.blame(run.tp.topic, run.tp.partition, run.records[0].offset, run.ends - 1)
-            self._end(run, error)
+            if isinstance(error, MessageSizeTooLargeError) and flight.runs:
+                self.crashes.blame(*flight.spans)
+            self._end(flight, error)
             if not isinstance(error, Exception):
                 raise
             await self.crash(error)
 
-    async def _write_state(self, run: Run, partition: int, state: list[StateWrite]) -> None:
+    async def _write_state(self, flight: Flight, partition: int, state: list[StateWrite]) -> None:
         producer = await self.maybe_start_producer()
         outputs = [Output(write.key, write.value, write.headers) for write in state]
         answers = await producer.send_all(self.changelog, partition, outputs)
@@ -273,7 +295,7 @@ class Engine(faust.App):
         # What another worker wrote before it was not read: were we cut off, it is what our successor knows.
         is_whole = bool(answered) and self.foreign.is_alone(TP(self.changelog, partition))
         # The first offset of the last batch: what recovery reads again is no newer than what is held.
-        self._table.settle(run, partition, state, answered[-1].offset if is_whole else None)
+        self._table.settle(flight, partition, state, answered[-1].offset if is_whole else None)
 
     @property
     def changelog(self) -> str:

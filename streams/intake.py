@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -40,23 +40,23 @@ class Arrived(Protocol):
     headers: Iterable[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A change that was understood, with the record that carried it."""
-
-    arrived: Arrived
-    record: Record
-
-
 @dataclass(slots=True)
 class Tally:
-    """What one run comes to: what is to be written, and what became of each of its records."""
+    """What one run comes to: what is to be written, maybe with other runs, and what became of each of its records."""
 
     written: Written = field(default_factory=Written)
     controls: list[Control] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     stages: Counter[str] = field(default_factory=Counter)
     """Of the dead letters."""
+
+
+class Pending(NamedTuple):
+    """A change that was understood, with the record that carried it, and the tally of its run."""
+
+    arrived: Arrived
+    record: Record
+    tally: Tally
 
 
 class Intake:
@@ -67,11 +67,10 @@ class Intake:
         self._policy = policy
         self._repeats = Repeats()
 
-    def read(self, run: Run, tally: Tally) -> dict[bytes, list[Pending]]:
-        """Return the changes of *run* by entity key, each key's in order."""
+    def read(self, run: Run, tally: Tally, pending: dict[bytes, list[Pending]]) -> None:
+        """Add the changes of *run* to *pending*, by entity key, each key's in order."""
         connector = self._topics.connector_of(run.tp.topic) or ""
         policy = self._policy.of(connector)
-        pending: dict[bytes, list[Pending]] = {}
         for arrived in run.records:
             origin = Origin(
                 connector=connector,
@@ -95,22 +94,20 @@ class Intake:
                     )
                 continue
             key = entity_key(policy.tenant, change.ref)
-            entry = Pending(arrived, change.record)
+            entry = Pending(arrived, change.record, tally)
             if arrived.key == key:
                 pending.setdefault(key, []).append(entry)
             else:
-                self.forward(key, [entry], tally)
-        return pending
+                self.forward(key, [entry])
 
     def belongs(self, key: bytes, partition: int) -> bool:
         """Whether Kafka's default partitioner puts *key* here."""
         return partition_of(key, self._topics.partitions) == partition
 
-    def forward(self, key: bytes, pending: Iterable[Pending], tally: Tally) -> None:
+    def forward(self, key: bytes, pending: Iterable[Pending]) -> None:
         """Send changes on under the right key to the right partition, as they came: never merged where they fell."""
         partition = partition_of(key, self._topics.partitions)
-        for entry in pending:
-            arrived = entry.arrived
+        for arrived, _, tally in pending:
             headers = [(name, value) for name, value in arrived.headers if name != FORWARDED_FROM]
             headers.append((FORWARDED_FROM, _origin(arrived).encode()))
             if len(arrived.value or b"") + sum(len(name) + len(value or b"") for name, value in headers) > MAX_FORWARD:

@@ -74,6 +74,20 @@ def merge(records: Iterable[Record], policy: Policy, *, now: float) -> Entity | 
     return fold.entity(tuple(stale))
 
 
+def values_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value at each pointer of a merged entity, read from its content, `{"entity", "service"}`, alone."""
+    entity = body["entity"]
+    values = {_POINTERS[""][name]: value for name, value in entity.items() if name not in ("metadata", "spec")}
+    sections = {"metadata": entity["metadata"], "spec": entity.get("spec", {}), "service": body["service"]}
+    for section, fields in sections.items():
+        for name, value in fields.items():
+            if section == "metadata" and name in ("annotations", "labels"):
+                values.update({_POINTERS[name][key]: each for key, each in value.items()})
+            else:
+                values[_POINTERS[section][name]] = value
+    return values
+
+
 def live_records(records: Iterable[Record], policy: Policy, now: float) -> list[Live]:
     """Return the live records, strongest first."""
     live = [Live(record, band(record, policy, now)) for record in records]

@@ -1,6 +1,6 @@
 """What a merge is given of one partition, and what comes of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -107,8 +107,8 @@ class Merging(Protocol):
     async def prepare(self, run: Run) -> None:
         """Return once all is at hand that merging *run* needs. Called before :meth:`run`, outside of any lock."""
 
-    def run(self, run: Run, state: PartitionState, now: int) -> Written:
-        """Merge the records of *run*."""
+    def run(self, runs: Sequence[Run], state: PartitionState, now: int) -> Written:
+        """Merge the records of *runs*, all of one partition, each of another topic or behind the one before it."""
 
     def merge_anew(self, keys: Iterable[bytes], state: PartitionState, now: int) -> Written:
         """Merge what is held of *keys*; nothing comes of a key for which nothing changed."""

@@ -3,13 +3,14 @@
 The next file on a change's way is `streams/merge.py`; who runs this is `streams/engine.py`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from schemas.canonical import canonical_json, content_hash
+from schemas.changes import Control
 from schemas.codec import decode_records, encode_entity, encode_records
 from schemas.entities import Entity, MergedEntity, Vanished
 from schemas.errors import MergeError, QuarantinedError
@@ -19,7 +20,7 @@ from schemas.refs import parse_entity_key
 from schemas.topics import MAX_ENTITY_BYTES, MAX_MESSAGE_BYTES, Topics
 from streams.expiry import Band, band, forgotten_at, next_deadline
 from streams.intake import Intake, Pending, Tally
-from streams.merge import merge
+from streams.merge import merge, values_of
 from streams.partition import PartitionState, Written
 from streams.policy import Policy
 from streams.published import Marks, Published, changed_pointers, marks_of
@@ -68,18 +69,23 @@ class Processor:
         """Wait until the schema of every change of *run* is known."""
         await schemas_at_hand((arrived.value for arrived in run.records), self._metrics)
 
-    def run(self, run: Run, state: PartitionState, now: int) -> Written:
-        """Merge one run: each key is loaded once, takes all its changes, and is merged once."""
-        tally = Tally()
-        for key, pending in self._intake.read(run, tally).items():
+    def run(self, runs: Sequence[Run], state: PartitionState, now: int) -> Written:
+        """Merge *runs* of one partition: each key is loaded once, takes all its changes, and is merged once."""
+        written = Written()
+        tallies = [Tally(written) for _ in runs]
+        changes: dict[bytes, list[Pending]] = {}
+        for run, tally in zip(runs, tallies, strict=True):
+            self._intake.read(run, tally, changes)
+        for key, pending in changes.items():
             stored = state.stored(key)
             if stored is None and not self._intake.belongs(key, state.partition):
-                self._intake.forward(key, pending, tally)
+                self._intake.forward(key, pending)
             else:
-                self._apply(key, stored, pending, state, now, tally=tally)
-        self._hear(tally, state)
-        self._count(run, tally)
-        return tally.written
+                self._apply(key, stored, pending, state, now, written=written)
+        self._hear([control for tally in tallies for control in tally.controls], state, written)
+        for run, tally in zip(runs, tallies, strict=True):
+            self._count(run, tally)
+        return written
 
     def merge_anew(self, keys: Iterable[bytes], state: PartitionState, now: int) -> Written:
         """Merge what is held of *keys*. Nothing is written of a key for which all is as it was."""
@@ -123,15 +129,15 @@ class Processor:
         for stage, count in tally.stages.items():
             self._metrics.dead_letters.labels(self._topics.connector_of(topic) or "", stage).inc(count)
 
-    def _hear(self, tally: Tally, state: PartitionState) -> None:
+    def _hear(self, controls: Iterable[Control], state: PartitionState, written: Written) -> None:
         """Take note of what connectors said about themselves. The rollout merges what follows from it."""
         outages = state.outages
-        for control in tally.controls:
+        for control in controls:
             outages = outages.heard(control)
         if outages is not state.outages:
             state.learn(outages)
             version = state.next_version()
-            tally.written.state.append(StateWrite(OUTAGES_KEY, outages.encode(version), version))
+            written.state.append(StateWrite(OUTAGES_KEY, outages.encode(version), version))
 
     def _apply(
         self,
@@ -141,29 +147,29 @@ class Processor:
         state: PartitionState,
         now: int,
         *,
-        tally: Tally,
+        written: Written,
     ) -> None:
         """Let the changes of one key count, and merge if anything came of it."""
         held = Records() if stored is None else decode_records(stored.value)
-        records, won = dict(held.by_connector), 0
-        for entry in pending:
-            record = entry.record
+        records, outcomes = dict(held.by_connector), []
+        for _, record, tally in pending:
             before = records.get(record.connector)
-            if before is None or record.rank > before.rank:
+            counts = before is None or record.rank > before.rank
+            if counts:
                 records[record.connector] = record
-                won += 1
-        if won:
+            outcomes.append((tally, counts))
+        if any(counts for _, counts in outcomes):
             doubted = self._doubts(held, pending, state)
             try:
                 after = None if doubted else self._renewed(held, stored, records, state, now)
                 after = after or self._merged(key, held, records, state, now, doubted=doubted)
             except MergeError as error:
-                self._split(key, stored, pending, state, now, tally=tally, error=error)
+                self._split(key, stored, pending, state, now, written=written, error=error)
                 return
-            self._put(key, stored, after, state, tally.written)
+            self._put(key, stored, after, state, written)
             self._count_ends(held, stored, after.held, state.policy(self._policy))
-        tally.counts["merged"] += won
-        tally.counts["superseded"] += len(pending) - won
+        for tally, counts in outcomes:
+            tally.counts["merged" if counts else "superseded"] += 1
 
     def _split(
         self,
@@ -173,16 +179,16 @@ class Processor:
         state: PartitionState,
         now: int,
         *,
-        tally: Tally,
+        written: Written,
         error: MergeError,
     ) -> None:
         """One of the changes makes the entity too large: it goes to the dead letters, and the others are applied."""
         if len(pending) == 1:
-            self._intake.dead_letter(pending[0].arrived, error, tally)
+            self._intake.dead_letter(pending[0].arrived, error, pending[0].tally)
             return
         for entry in pending:
-            self._apply(key, stored, [entry], state, now, tally=tally)
-            write = next((write for write in reversed(tally.written.state) if write.key == key), None)
+            self._apply(key, stored, [entry], state, now, written=written)
+            write = next((write for write in reversed(written.state) if write.key == key), None)
             if write is not None:
                 stored = None if write.value is None else Stored(write.value, write.deadline_after)
 
@@ -272,13 +278,13 @@ class Processor:
         return Output(key, value)
 
     def _changed(self, key: bytes, held: Records, marks: Marks, policy: Policy) -> list[str]:
-        """Compare with what was published: the merge of the held records at the moment of their last merge."""
+        """Compare with what was published."""
         known = self._lately.marks(key, held.content_hash)
         if known is None:
-            before = merge(held.by_connector.values(), policy, now=held.merged_at)
-            if before is None or before.content_hash != held.content_hash:
+            before = _values_published(held, policy)
+            if before is None:
                 return [""]  # published under another policy: what of it changed cannot be told
-            known = marks_of(before.values)
+            known = marks_of(before)
         return changed_pointers(known, marks)
 
     def _is_as_it_was(self, held: Records, stored: Stored, after: _Next, state: PartitionState) -> bool:
@@ -324,6 +330,18 @@ def _renews(before: Record | None, after: Record, policy: Policy, now: int) -> b
         and policy.priority(after) == policy.priority(before)
         and band(after, policy, now) is band(before, policy, now) is not Band.DEAD
     )
+
+
+def _values_published(held: Records, policy: Policy) -> Mapping[str, Any] | None:
+    """Return what was published by pointer: the merge of the held records at the moment of their last merge."""
+    if len(held.by_connector) == 1 and not policy.rules:
+        (record,) = held.by_connector.values()
+        counts = policy.of(record.connector).asserts_existence and band(record, policy, held.merged_at) is not Band.DEAD
+        if counts and record.content_hash == held.content_hash:
+            # One record alone, which was published to the byte as it was received.
+            return values_of(record.body)
+    before = merge(held.by_connector.values(), policy, now=held.merged_at)
+    return None if before is None or before.content_hash != held.content_hash else before.values
 
 
 def _vanished(key: bytes, held: Records, after: Records, records: Mapping[str, Record], policy: Policy) -> Output:

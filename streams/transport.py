@@ -5,12 +5,11 @@ rebalances. Here a consumer yields one message per fetched run of one partition 
 and what is done; a producer waits for every answer and writes nothing without a lease.
 """
 
-import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import structlog
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -18,6 +17,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
 from schemas.errors import Fatal, MergeError
+
+if TYPE_CHECKING:
+    import asyncio
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +63,6 @@ class Run:
     records: list[Any]
     seeks: int = 0
     position: Position | None = None
-    finished: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def ends(self) -> int:
@@ -155,6 +156,7 @@ class RunConsumer(driver.Consumer):
         self._numbers = itertools.count(1)
         self._sought: dict[TP, tuple[int, int]] = {}  # changelogs: number and offset of the last seek
         self._revocations = 0
+        self._before_holes: set[TP] = set()
         self._fetch_was_whole = True
         self._read_offset = _ReadOffsets(self.app.run_topics)
 
@@ -310,18 +312,26 @@ class RunConsumer(driver.Consumer):
 
     # -- taking
 
-    async def take(self, run: Run) -> bool:
-        """Cut *run* to the records that are next and move on behind it; False: it is stale, or follows a hole."""
+    def take(self, run: Run) -> bool:
+        """Cut *run* to the records that are next and move on behind it; False: it is stale, or follows a hole.
+
+        Nothing is awaited here, when others may be taken already: a revocation must find those in flight.
+        """
         position = self.positions.get(run.tp)
         if position is None or run.seeks != position.seeks or run.ends <= position.next:
             return False
         if run.begins > position.next:
-            await self.seek_again(run.tp)
+            self._before_holes.add(run.tp)
             return False
         run.records = [record for record in run.records if record.offset >= position.next]
         run.position = position
         position.next = run.ends
         return True
+
+    async def fill_holes(self) -> None:
+        """Have it fetched again what runs that were not taken left out."""
+        while self._before_holes:
+            await self.seek_again(self._before_holes.pop())
 
     def is_behind(self, partition: int) -> bool:
         """Whether something that an earlier owner may have merged is not yet done."""

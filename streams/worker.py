@@ -149,7 +149,7 @@ def _engine(settings: WorkerSettings, metrics: ProcessorMetrics, clock: Callable
         broker_session_timeout=settings.session_timeout,
         broker_rebalance_timeout=max(60.0, settings.session_timeout),
         broker_heartbeat_interval=HEARTBEAT_INTERVAL,
-        stream_buffer_maxsize=32,
+        stream_buffer_maxsize=16,
         stream_wait_empty=False,
         producer_linger=0.0,
         producer_request_timeout=PRODUCE_TIMEOUT,

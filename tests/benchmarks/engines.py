@@ -187,7 +187,7 @@ def stock(bootstrap: str, topics: Topics, count: int, data_dir: Path, skip: int)
                 (),
             )
             run = Run(message.tp, message.offset, [arrived])
-            written = processor.run(run, states[message.partition], time.time_ns() // 1_000_000)
+            written = processor.run([run], states[message.partition], time.time_ns() // 1_000_000)
             for outputs in written.outputs.values():
                 for output in outputs:
                     await entities.send(key=output.key, value=output.value)
@@ -284,8 +284,8 @@ class Loop:
             self._advance(0)
 
     def _merge(self, at: TP, records: list[Arrived]) -> None:
-        run = Run(at, records[0].offset, records, finished=None)
-        written = self._processor.run(run, self._states[at.partition], time.time_ns() // 1_000_000)
+        run = Run(at, records[0].offset, records)
+        written = self._processor.run([run], self._states[at.partition], time.time_ns() // 1_000_000)
         ends = TopicPartition(*at, records[-1].offset + 1)
         flight = Flight(at.partition, ends, len(records), written.state)
         for (topic, partition), outputs in written.outputs.items():

@@ -49,7 +49,7 @@ def runs(said: Iterable[tuple[str, bytes, bytes]]) -> list[Run]:
         if len(records) == RUN_RECORDS:
             found.append(waiting.pop(tp))
     found += waiting.values()
-    return [Run(TP(each[0].topic, each[0].partition), each[0].offset, each, finished=None) for each in found]
+    return [Run(TP(each[0].topic, each[0].partition), each[0].offset, each) for each in found]
 
 
 class Subject:
@@ -70,7 +70,7 @@ class Subject:
         seconds = 0.0
         for run in every:
             begun = time.process_time()
-            written = self._processor.run(run, self._states[run.tp.partition], run.records[-1].timestamp)
+            written = self._processor.run([run], self._states[run.tp.partition], run.records[-1].timestamp)
             seconds += time.process_time() - begun
             for (topic, partition), outputs in sorted(written.outputs.items()):
                 self._digest.update(repr((topic, partition, outputs)).encode())
@@ -104,7 +104,7 @@ def stages(subject: Subject, every: list[Run], repeats: int) -> None:
     steps: dict[str, tuple[int, Callable[[], object]]] = {
         "decode the change": (len(records), lambda: [decode_change(record.value) for record in records]),
         "validate and hash": (len(records), lambda: [read_change(document, origin) for document in documents]),
-        "all of the intake": (len(records), lambda: [intake.read(run, Tally()) for run in every]),
+        "all of the intake": (len(records), lambda: [intake.read(run, Tally(), {}) for run in every]),
         "decode the state": (len(held), lambda: list(map(decode_records, held))),
         "encode the state": (len(held), lambda: list(map(encode_records, decoded))),
         "merge": (len(held), lambda: [merge(of, POLICY, now=NOW) for of in bodied]),

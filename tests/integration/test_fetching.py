@@ -83,8 +83,11 @@ class Reader:
             run = self.queue.popleft()
             if self.is_disturbed and self.rng.random() < 0.1:
                 continue  # dropped unseen, as at a rebalance
-            if await self.consumer.take(run):
+            if self.consumer.take(run):
                 self.taken[run.tp] += [record.offset for record in run.records]
+            if self.rng.random() < 0.5:
+                await self.consumer.fill_holes()
+        await self.consumer.fill_holes()
 
     async def _leaves(self):
         """Do what may come between two runs; return whether the fetch is left in the middle."""

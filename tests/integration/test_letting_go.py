@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas.metrics import ProcessorMetrics
 from schemas.topics import Topics
+from streams.flights import Flight
 from streams.policy import Policy
 from streams.transport import Position, Run
 from streams.worker import Worker, WorkerSettings
@@ -45,17 +46,19 @@ def engine_of(data_dir, client):
 async def taken(engine):
     """Take a run of three records, and have it fly."""
     run = Run(CHANGES, 0, [record(CHANGES, offset, b"k", b"v") for offset in range(3)])
-    assert await engine.consumer.take(run)
-    return run, engine._flying(run)
+    assert engine.consumer.take(run)
+    flight = Flight([run])
+    return flight, engine._flying(flight)
 
 
 def test_what_was_taken_is_committed_once_it_is_answered_and_not_before(tmp_path):
     async def commit():
         client = Client()
         engine = engine_of(tmp_path, client)
-        run, _ = await taken(engine)
+        flight, _ = await taken(engine)
         await engine.consumer.commit()
         before = dict(client.committed)
+        (run,) = flight.runs
         run.position.done = run.ends
         await engine.consumer.commit()
         return before, client.committed
@@ -67,14 +70,15 @@ def test_partitions_are_let_go_once_no_run_is_in_flight_and_with_all_that_was_do
     async def revoke():
         client = Client()
         engine = engine_of(tmp_path, client)
-        run, flying = await taken(engine)
+        flight, flying = await taken(engine)
         await engine._room.acquire()
         with flying:
             revoking = asyncio.ensure_future(engine._on_partitions_revoked({CHANGES}))
             await asyncio.wait([revoking], timeout=0.2)
             was_let_go = revoking.done()
+            (run,) = flight.runs
             run.position.done = run.ends
-            engine._end(run)
+            engine._end(flight)
         await revoking
         return was_let_go, client.committed
 

@@ -128,13 +128,18 @@ class Installation:
         return Arriving(topic, partition, self.offsets[topic, partition], said.timestamp, key, value)
 
     def take(self, arrivals: list[Arriving]) -> None:
-        """Process *arrivals* now, as one run of each topic and partition."""
+        """Process *arrivals* now: the runs of a partition, one of each topic, are merged as one."""
         runs: dict[TP, list] = {}
         for arrival in arrivals:
             runs.setdefault(TP(arrival.topic, arrival.partition), []).append(arrival)
-        for tp, records in runs.items():
-            run = Run(tp=tp, begins=records[0].offset, records=records, finished=None)
-            self._keep(tp.partition, self.processor.run(run, self.states[tp.partition], self.now))
+        for state in self.states:
+            together = [
+                Run(tp=tp, begins=records[0].offset, records=records)
+                for tp, records in runs.items()
+                if tp.partition == state.partition
+            ]
+            if together:
+                self._keep(state.partition, self.processor.run(together, state, self.now))
 
     def say(self, said: list[Said], *, avro: bool = False) -> None:
         self.take([self.arrival(one, avro=avro) for one in said])

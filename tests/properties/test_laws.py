@@ -5,10 +5,11 @@ from dataclasses import replace
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from schemas.canonical import canonical_json, parse_json
 from schemas.changes import Origin, read_change
 from schemas.errors import ValidationError
 from streams.expiry import Band, band
-from streams.merge import merge
+from streams.merge import merge, values_of
 from tests.oracle import Said, World, canonical
 from tests.properties.changes import CONNECTORS, EPOCH, histories, moments, worlds
 from tests.properties.harness import Installation, policy_of, shown
@@ -149,6 +150,19 @@ def test_law_7_merge_never_raises_on_a_record_that_validation_let_through(histor
     assume(records)
     for of in {ref for ref, _ in records}:
         merge([record for (ref, _), record in records.items() if ref == of], policy, now=EPOCH)
+
+
+@settings(max_examples=settings.default.max_examples // 2)
+@given(worlds, histories())
+def test_every_value_of_a_merged_entity_is_told_by_its_content_alone(world, history):
+    for of in ended(world, history).held.values():
+        entity = merge(of.values(), policy_of(world), now=NOW)
+        if entity is not None:
+            content = canonical_json({"entity": entity.entity, "service": entity.service})
+            told = values_of(parse_json(content))
+            assert {at: canonical_json(value) for at, value in told.items()} == {
+                at: canonical_json(value) for at, value in entity.values.items()
+            }
 
 
 @given(worlds, worlds, histories())

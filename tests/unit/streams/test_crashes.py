@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from streams.crashes import QUARANTINED_AFTER, Crashes, KeyCrashes, Suspect
+from streams.crashes import QUARANTINED_AFTER, SPANS, Crashes, KeyCrashes, Suspect
 
 TOPIC = "mainstem.changes.git"
 
@@ -15,13 +15,13 @@ TOPIC = "mainstem.changes.git"
 def crash(directory, first, last):
     """Start as a new process would, and end while merging."""
     crashes = Crashes(directory)
-    with pytest.raises(ZeroDivisionError), crashes.watching(TOPIC, 3, first, last):
+    with pytest.raises(ZeroDivisionError), crashes.watching((TOPIC, 3, first, last)):
         _ = 1 / 0
     return crashes
 
 
 def test_a_merge_that_ends_well_leaves_no_suspect(tmp_path):
-    with Crashes(tmp_path).watching(TOPIC, 3, 10, 19):
+    with Crashes(tmp_path).watching((TOPIC, 3, 10, 19)):
         pass
     assert Crashes(tmp_path).suspect(TOPIC, 3) is None
 
@@ -56,7 +56,7 @@ def test_what_passed_is_suspected_no_more(tmp_path):
 def test_a_process_that_is_killed_leaves_word(tmp_path):
     script = (
         "import os, signal, sys; from pathlib import Path; from streams.crashes import Crashes\n"
-        f"with Crashes(Path(sys.argv[1])).watching({TOPIC!r}, 3, 7, 7): os.kill(os.getpid(), signal.SIGKILL)"
+        f"with Crashes(Path(sys.argv[1])).watching(({TOPIC!r}, 3, 7, 7)): os.kill(os.getpid(), signal.SIGKILL)"
     )
     ended = subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=os.environ, check=False)
     assert ended.returncode == -signal.SIGKILL
@@ -66,10 +66,19 @@ def test_a_process_that_is_killed_leaves_word(tmp_path):
 def test_records_of_two_partitions_are_counted_apart(tmp_path):
     for _ in range(QUARANTINED_AFTER):
         for partition in (1, 2):
-            with pytest.raises(ZeroDivisionError), Crashes(tmp_path).watching(TOPIC, partition, 7, 7):
+            with pytest.raises(ZeroDivisionError), Crashes(tmp_path).watching((TOPIC, partition, 7, 7)):
                 _ = 1 / 0
     crashes = Crashes(tmp_path)
     assert [crashes.suspect(TOPIC, partition).is_guilty for partition in (1, 2)] == [True, True]
+
+
+def test_all_that_was_merged_as_one_is_suspected(tmp_path):
+    spans = [(f"{number}".rjust(249, "t"), number, number, number + 1) for number in range(SPANS)]
+    with pytest.raises(ZeroDivisionError), Crashes(tmp_path).watching(*spans):
+        _ = 1 / 0
+    crashes = Crashes(tmp_path)
+    found = [crashes.suspect(topic, partition) for topic, partition, _, _ in spans]
+    assert [(each.topic, each.partition, each.first, each.last) for each in found] == spans
 
 
 def crash_on(directory, key, version):
@@ -99,7 +108,7 @@ def test_a_key_that_is_merged_anew_is_suspected_no_more(tmp_path):
 
 def test_what_is_merged_after_a_record_was_blamed_does_not_clear_it(tmp_path):
     crashes = Crashes(tmp_path)
-    crashes.blame(TOPIC, 3, 7, 7)
-    with crashes.watching(TOPIC, 3, 8, 20):
+    crashes.blame((TOPIC, 3, 7, 7))
+    with crashes.watching((TOPIC, 3, 8, 20)):
         pass
     assert Crashes(tmp_path).suspect(TOPIC, 3).last == 7

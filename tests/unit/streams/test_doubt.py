@@ -35,7 +35,7 @@ def published(table, documents, *, offset, is_doubtful):
         Arriving(topic, 0, offset + at, 1_000 + offset + at, KEY, orjson.dumps(document))
         for at, document in enumerate(documents)
     ]
-    written = processor.run(Run(TP(topic, 0), offset, records, finished=None), state, 2_000)
+    written = processor.run([Run(TP(topic, 0), offset, records)], state, 2_000)
     for write in written.state:
         table.keep(0, write)
     outputs = [output.value for output in written.outputs.get((TOPICS.entities, 0), ())]

@@ -41,8 +41,8 @@ class Worker:
 
     def take_under(self, policy, arrived):
         processor = Processor(TOPICS, policy, ProcessorMetrics(CollectorRegistry()))
-        run = Run(TP(arrived.topic, 0), arrived.offset, [arrived], finished=None)
-        written = processor.run(run, self.state, 2_000 + arrived.offset)
+        run = Run(TP(arrived.topic, 0), arrived.offset, [arrived])
+        written = processor.run([run], self.state, 2_000 + arrived.offset)
         for write in written.state:
             self.table.keep(0, write)
         return written.outputs
@@ -61,6 +61,18 @@ def test_an_entity_that_was_published_under_another_policy_is_told_as_changed():
     outputs = worker.take(arriving("cmdb", 2, change(owner="c")), git=100, cmdb=50)
     merged = decode_entity(outputs[TOPICS.entities, 0][0].value)
     assert (merged.entity["spec"]["owner"], merged.changed) == ("a", [""])
+
+
+@pytest.mark.parametrize("tags", [["a", "b"], ["b", "a"]], ids=["as it is published", "otherwise"])
+def test_what_changed_of_an_entity_that_one_connector_knows_is_told_by_a_process_that_never_saw_it(tags):
+    worker, pair = Worker(), ({"a/x": "1", "b": "2"}, {"a/x": "1", "b": "3"})
+    for offset, annotations in enumerate(pair):
+        document = orjson.loads(change())
+        document["entity"]["metadata"] |= {"annotations": annotations, "tags": tags}
+        document["service"] = {"tier": "1"} if offset else {}
+        outputs = worker.take(arriving("git", offset, orjson.dumps(document)))
+    merged = decode_entity(outputs[TOPICS.entities, 0][0].value)
+    assert merged.changed == ["/metadata/annotations/b", "/service/tier"]
 
 
 def test_two_tenants_entities_of_one_name_are_two():
