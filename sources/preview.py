@@ -62,12 +62,12 @@ async def preview(
     try:
         while (page := await reader.next()) is not None:
             found, sifted = candidates(page, connector.sieve)
-            known = await ledger.known(connection, {each.entity_ref for each in found})
+            known = await ledger.known(connection, _NO_RUN, {each.entity_ref for each in found})
             again = {
-                ref: known[ref]._replace(seen_run=_NO_RUN) if ref in known else _seen(ref)
+                ref: known[ref]._replace(is_seen=True) if ref in known else _seen(ref)
                 for ref in reading.seen & {each.entity_ref for each in found}
             }
-            moment = Moment(run=_NO_RUN, now_ms=int(time.time() * 1000))
+            moment = Moment(now_ms=int(time.time() * 1000))
             sift(found, {**known, **again}, connector.sieve, moment, sifted)
             _add(page, sifted, known, result, reading)
             treadmill.look(page, fresh=sifted.fresh, again=sifted.again)
@@ -79,7 +79,17 @@ async def preview(
 
 
 def _seen(ref: str) -> Known:
-    return Known(entity_ref=ref, content_hash="", generation=None, source_version=None, observed_at=0, seen_run=_NO_RUN)
+    return Known(
+        entity_ref=ref,
+        content_hash="",
+        generation=None,
+        source_version=None,
+        observed_at=0,
+        scope="",
+        slot=0,
+        is_marked=False,
+        is_seen=True,
+    )
 
 
 def _add(page: Page, sifted: Sifted, known: dict[str, Known], result: Preview, reading: _Reading) -> None:

@@ -165,6 +165,7 @@ class Runner:
                 cluster=self._place.cluster,
                 fingerprint=self._connector.fingerprint,
             )
+            await self._ledger.forget_seen(connection, but=run)
             self._log.info("connector.run_begun", run=run, mode=mode, trigger=found.trigger)
             return await self._states.read(connection)
 
@@ -191,7 +192,8 @@ class Runner:
             await self._states.close_run(connection, run, "complete")
             if state.mode == "complete":
                 await self._ledger.forget_other_clusters(connection)
-            census = await self._ledger.census(connection, run)
+            await self._ledger.forget_seen(connection, but=0)
+            census = await self._ledger.census(connection)
             self.state = await self._states.read(connection)
         rest = (planned - now).total_seconds()
         self._place.metrics.completed(self.id, seconds=seconds, entities=census.entities, rest_seconds=rest)

@@ -52,9 +52,8 @@ def candidates(page: Page, sieve: Sieve) -> tuple[list[Candidate], Sifted]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """When a page is sifted, and for which run. *is_full*: what has not changed is published as well."""
+    """When a page is sifted. *is_full*: what has not changed is published as well."""
 
-    run: int
     now_ms: int
     is_full: bool = False
 
@@ -73,9 +72,9 @@ def sift(
         if each.is_delete:
             result.withdrawn.append(ref)
             # What this run brought stays: only one that reads everything can tell which of the two is so.
-            result.again += ref in taken or (before is not None and before.seen_run == moment.run)
+            result.again += ref in taken or (before is not None and before.is_seen)
             continue
-        verdict = "again" if ref in taken else sieve.verdict(each, before, run=moment.run, now_ms=moment.now_ms)
+        verdict = "again" if ref in taken else sieve.verdict(each, before, now_ms=moment.now_ms)
         taken.add(ref)
         if verdict == "again":
             result.again += 1

@@ -63,7 +63,7 @@ class Sweep:
         async with self._place.pool.connection() as connection:
             await self._lease.renew(connection)
             await self._states.set_phase(connection, run, "sweep")
-            census = await self._ledger.census(connection, run)
+            census = await self._ledger.census(connection)
             if census.entities and _saw_nothing(state):
                 raise EmptyAnswerError(
                     f"the source gave nothing at all, and there are {census.entities:,} entities of it: nothing is"
