@@ -1,6 +1,7 @@
 """The role `connectors`: runs every connector whose type runs here."""
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import Collection
@@ -61,6 +62,8 @@ def run(installation: Installation, ids: Collection[str], options: RoleOptions) 
 async def _run(connectors: list[Connector], installation: Installation, options: RoleOptions) -> None:
     loop = asyncio.get_running_loop()
     stop = stop_on_signals(loop)
+    # A page is tens of thousands of objects: what was imported lives for ever, and need not be looked at each time.
+    gc.freeze()
     if not connectors:
         log.warning("connectors.nothing_to_run")
         present(options, lambda: readiness([]))
