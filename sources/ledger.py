@@ -85,7 +85,7 @@ class Ledger:
             # Planned anew each time: a plan that was made while the ledger was small reads all of it.
             await cursor.execute(_QUERIES["known"], {**self._whose, "run": run, "refs": list(refs)}, prepare=False)
             # One of these for every entity of every run.
-            return {row[0]: Known._make(row) for row in await cursor.fetchall()}
+            return {row[0]: Known(*row) for row in await cursor.fetchall()}
 
     async def see(self, connection: Connection, run: int, seen: Mapping[str, str], known: Mapping[str, Known]) -> None:
         """Note that *run* saw these entities (reference → scope), of which *known* was known before. A deletion that

@@ -68,19 +68,21 @@ WHERE connector = %(connector)s AND cluster_id = %(cluster)s
 -- Absent is what the run did not see although it read where that lay. An empty scope holds all, `acme` holds `acme/pay`:
 -- each scope above a row's own is looked up, since there may be as many scopes as rows.
 -- name: absent
-WITH absent AS (
-  SELECT r.entity_ref FROM ingestion_entity_refs AS r
+WITH unseen AS MATERIALIZED (
+  SELECT r.entity_ref, r.withdrawn, r.scope FROM ingestion_entity_refs AS r
   WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.seen_run <> %(run)s
     AND NOT r.kept AND r.hold_id IS NULL
     AND NOT EXISTS (
       SELECT FROM ingestion_seen AS s
       WHERE s.connector = %(connector)s AND s.run = %(run)s AND s.chunk = r.slot / 2048
         AND get_bit(s.bits, (r.slot %% 2048)::int) = 1)
-    AND (r.withdrawn OR (
-      EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
-        WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(read)s::text[]))
-      AND NOT EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
-        WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(unread)s::text[])))))
+), absent AS (
+  SELECT r.entity_ref FROM unseen AS r
+  WHERE r.withdrawn OR (
+    EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
+      WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(read)s::text[]))
+    AND NOT EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
+      WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(unread)s::text[]))))
 
 -- name: count_absent
 SELECT count(*) FROM absent

@@ -11,7 +11,7 @@ import structlog
 from schemas.errors import CursorExpiredError, PartialRunError
 from sources.base import Cursor, Page
 from sources.connector import Connector, Place
-from sources.leases import Lease
+from sources.leases import Lease, autocommitting
 from sources.ledger import Known, Ledger
 from sources.pages import PageReader, Treadmill
 from sources.publisher import Publisher
@@ -114,7 +114,7 @@ class Run:
         """Publish what is new of *page*, and save that it was once Kafka has acknowledged it."""
         self._place.reached("page.read")
         found, result = candidates(page, self._connector.sieve)
-        async with self._place.pool.connection() as connection:
+        async with self._place.pool.connection() as connection, autocommitting(connection):
             known = await self._ledger.known(connection, self._run, {each.entity_ref for each in found})
         moment = Moment(now_ms=self._lease.now_ms(), is_full=self._state.is_full)
         sift(found, known, self._connector.sieve, moment, result)
@@ -146,7 +146,7 @@ class Run:
             has_duplicates=sifted.again > 0,
         )
         async with self._place.pool.connection() as connection:
-            await self._lease.renew(connection)
+            await self._lease.prove(connection)
             await self._ledger.write(connection, run, [each.entry for each in sifted.prepared])
             await self._ledger.see(connection, run, sifted.seen | sifted.spared, known)
             await self._ledger.withdraw(connection, run, sifted.withdrawn)

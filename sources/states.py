@@ -141,18 +141,17 @@ class States:
             unread=Jsonb(progress.unread),
             covers=Jsonb(list(progress.covers)),
             has_duplicates=progress.has_duplicates,
+            **_added(counts),
         )
         if not row:
             raise self._lost()
-        await self.count(connection, run, counts)
         return bool(row["paused"])
 
     async def set_phase(self, connection: Connection, run: int, phase: str) -> None:
         await self._own(connection, "set_phase", run=run, phase=phase)
 
     async def count(self, connection: Connection, run: int, counts: Counts) -> None:
-        added = {each.name: getattr(counts, each.name) for each in fields(Counts)}
-        await self._do(connection, "count", run=run, **added)
+        await self._do(connection, "count", run=run, **_added(counts))
 
     async def close_run(
         self, connection: Connection, run: int, outcome: str, *, error: tuple[str, str] | None = None
@@ -221,3 +220,7 @@ class States:
         async with connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(_QUERIES[query], {"connector": self._connector, **parameters})
             return await cursor.fetchone() or {}
+
+
+def _added(counts: Counts) -> dict[str, int]:
+    return {each.name: getattr(counts, each.name) for each in fields(Counts)}

@@ -33,12 +33,20 @@ WHERE connector = %(connector)s AND run IS NOT DISTINCT FROM %(before)s
 UPDATE ingestion_state SET requested_at = NULL, requested_full = false, next_run_at = now()
 WHERE connector = %(connector)s AND requested_at = %(asked)s
 
+-- Nobody waits for the disk: a page whose saving is lost with a crash of Postgres is read again.
 -- name: save_page
+WITH counted AS (
+  UPDATE connector_runs
+  SET pages = pages + %(pages)s, entities = entities + %(entities)s, published = published + %(published)s,
+    unchanged = unchanged + %(unchanged)s, filtered = filtered + %(filtered)s, refused = refused + %(refused)s,
+    left_out = left_out + %(left_out)s
+  WHERE run = %(run)s
+)
 UPDATE ingestion_state
 SET phase = 'burst', cursor = %(cursor)s, total = coalesce(%(total)s, total), unread = %(guarded)s || unread || %(unread)s,
   covers = covers || %(covers)s, has_duplicates = has_duplicates OR %(has_duplicates)s
 WHERE connector = %(connector)s AND run = %(run)s
-RETURNING paused
+RETURNING paused, set_config('synchronous_commit', 'off', true)
 
 -- name: set_phase
 UPDATE ingestion_state SET phase = %(phase)s WHERE connector = %(connector)s AND run = %(run)s

@@ -40,7 +40,7 @@ class Sweep:
             self._log.warning("connector.deletions_held", hold=hold, count=count)
             return 0
         deleted = 0
-        while gone := await self._take_absent(run, reach):
+        while count and (gone := await self._take_absent(run, reach)):
             await self._delete(gone, run)
             deleted += len(gone)
         return deleted

@@ -36,6 +36,8 @@ PATIENCE_SECONDS: Final = 300.0
 """For how long a connector may get nowhere, be it for its source, Kafka or Postgres, before the role is not ready."""
 _POOL: Final = 10
 _THREADS: Final = 3
+_OBJECTS: Final = 10_000
+"""So many new ones, and Python looks for circles: a page has as many, and none of them."""
 
 
 def runnable(installation: Installation, ids: Collection[str] = ()) -> list[Connector]:
@@ -64,6 +66,7 @@ async def _run(connectors: list[Connector], installation: Installation, options:
     stop = stop_on_signals(loop)
     # A page is tens of thousands of objects: what was imported lives for ever, and need not be looked at each time.
     gc.freeze()
+    gc.set_threshold(_OBJECTS)
     if not connectors:
         log.warning("connectors.nothing_to_run")
         present(options, lambda: readiness([]))
