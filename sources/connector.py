@@ -58,6 +58,8 @@ class Place:
     holder: str
     """Names this process to whoever wonders who runs a connector."""
     lease_seconds: float = LEASE_SECONDS
+    answer_seconds: float = 30.0
+    """For how long Postgres may keep still while nothing runs: a connection may be open at this end alone."""
     reached: Callable[[str], None] = _nothing
     """Called at each point of a run at which a process may end: `page.read`, `page.intended`, `page.published`,
     `page.saved`, `sweep.begun`, `sweep.taken`, `sweep.published`, `sweep.forgotten`, `run.swept`, `run.ended`."""

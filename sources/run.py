@@ -15,7 +15,7 @@ from sources.leases import Lease, autocommitting
 from sources.ledger import Known, Ledger
 from sources.pages import PageReader, Treadmill
 from sources.publisher import Publisher
-from sources.sifting import Moment, Sifted, candidates, sift
+from sources.sifting import LeftOut, Moment, Sifted, candidates, sift
 from sources.states import Counts, Progress, State, States
 from sources.sweep import Sweep
 
@@ -44,7 +44,7 @@ class Run:
         self.moved_at = 0.0
         """When a page was last saved, on the clock of `time.monotonic`."""
         self._connector, self._place, self._lease, self._state = connector, place, lease, state
-        self._run = state.run
+        self._run, self._left_out = state.run, LeftOut()
         self._publisher = Publisher(place.client, place.topics.changes(connector.id))
         self._ledger, self._states = Ledger(connector.id, place.cluster), States(connector.id)
         self._log = log.bind(connector=connector.id, run=state.run)
@@ -60,7 +60,9 @@ class Run:
             return Report(ending="interrupted")
         state = await self._progress()
         shortage = _shortage(state)
-        deleted = 0 if shortage else await self._sweep(state)
+        deleted = 0 if shortage else await self._sweep(state, stop)
+        if deleted is None:
+            return Report(ending="interrupted")
         self._place.reached("run.swept")
         _raise_if_partial(state, shortage)
         return Report(ending="complete", since=None if state.has_duplicates else state.cursor, deleted=deleted)
@@ -116,7 +118,7 @@ class Run:
         found, result = candidates(page, self._connector.sieve)
         async with self._place.pool.connection() as connection, autocommitting(connection):
             known = await self._ledger.known(connection, self._run, {each.entity_ref for each in found})
-        moment = Moment(now_ms=self._lease.now_ms(), is_full=self._state.is_full)
+        moment = Moment(now_ms=self._lease.now_ms(), is_full=self._state.is_full, left_out=self._left_out)
         sift(found, known, self._connector.sieve, moment, result)
         for place, reason in result.refusals:
             self._log.warning("connector.document_refused", place=place, reason=reason)
@@ -160,9 +162,9 @@ class Run:
                 await self._states.set_phase(connection, self._run, "sweep")
             return state
 
-    async def _sweep(self, state: State) -> int:
+    async def _sweep(self, state: State, stop: asyncio.Event) -> int | None:
         sweep = Sweep(self._connector, self._place, self._publisher, self._lease)
-        return await sweep.absent(self._run, state)
+        return await sweep.absent(self._run, state, stop)
 
 
 def _counts(page: Page, sifted: Sifted) -> Counts:

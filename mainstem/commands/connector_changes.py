@@ -54,8 +54,7 @@ def diff(
 
     async def previewed(pool: "Pool") -> "Preview":
         with RecordsBar("reading") as bar:
-            async with pool.connection() as connection:
-                return await preview(found, connection, cluster, told=lambda count: bar.show(count, count))
+            return await preview(found, pool, cluster, told=lambda count: bar.show(count, count))
 
     result = _done(installation, previewed)
     if as_json:

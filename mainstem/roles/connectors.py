@@ -35,6 +35,13 @@ log = structlog.get_logger(__name__)
 PATIENCE_SECONDS: Final = 300.0
 """For how long a connector may get nowhere, be it for its source, Kafka or Postgres, before the role is not ready."""
 _POOL: Final = 10
+_CONNECTION: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 _THREADS: Final = 3
 _OBJECTS: Final = 10_000
 """So many new ones, and Python looks for circles: a page has as many, and none of them."""
@@ -77,7 +84,12 @@ async def _run(connectors: list[Connector], installation: Installation, options:
     loop.set_default_executor(ThreadPoolExecutor(_THREADS * len(connectors)))
     # Two for each connector: one that it works with, one that renews its lease meanwhile.
     pool = AsyncConnectionPool(
-        installation.dsn, min_size=1, max_size=min(_POOL, 2 * len(connectors)), timeout=_POOL, open=False
+        installation.dsn,
+        min_size=1,
+        max_size=min(_POOL, 2 * len(connectors)),
+        timeout=_POOL,
+        kwargs=_CONNECTION,
+        open=False,
     )
     async with pool:
         place = place_of(installation, pool)
