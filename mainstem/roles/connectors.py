@@ -25,7 +25,7 @@ from sources.base import Source, SourceSettings
 from sources.connector import Connector, Place
 from sources.guard import Limits
 from sources.mapping import Mapper
-from sources.registry import source_class
+from sources.registry import installed, source_class
 from sources.runner import Runner
 from sources.schedule import Schedule
 from sources.sieve import Sieve
@@ -57,6 +57,19 @@ def runnable(installation: Installation, ids: Collection[str] = ()) -> list[Conn
     if idle := sorted(set(ids) - found.keys()):
         raise ConfigError(f"connector {idle[0]} does not run here: it is not enabled, or others publish its changes")
     return [connector_of(each, installation) for name, each in found.items() if name in ids or not ids]
+
+
+def check_sources(installation: Installation) -> None:
+    """Raise ConfigError with the settings of every enabled connector that its type cannot use."""
+    faults = []
+    for each in installation.config.connectors:
+        if each.enabled and each.type in installed():
+            try:
+                _source(each, installation)
+            except ConfigError as error:
+                faults.append(str(error))
+    if faults:
+        raise ConfigError("\n".join(faults))
 
 
 def run(installation: Installation, ids: Collection[str], options: RoleOptions) -> None:

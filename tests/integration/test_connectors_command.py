@@ -173,7 +173,7 @@ def test_nobody_waits_for_a_connector_that_is_paused(installed):
 
 
 def test_a_run_that_nobody_begins_is_told_of(installed, monkeypatch, capfd):
-    monkeypatch.setattr("mainstem.commands.connectors.LONELY_SECONDS", 0.0)
+    monkeypatch.setattr("mainstem.commands.connector_desk.LONELY_SECONDS", 0.0)
     began = threading.Timer(1.5, lambda: runner_of(installed.rows, "complete", entities=1).join())
     began.start()
     found = installed.run("sync", "git", "--wait")
