@@ -38,7 +38,7 @@ def test_a_directory_that_is_there_or_not_asked_for_is_not_told(checked, tmp_pat
     assert checked(GIT % is_enabled)[1] == ""
 
 
-def test_a_secret_that_is_not_there_is_told_and_may_be_where_the_connector_runs(checked, tmp_path):
+def test_a_secret_that_is_not_there_is_told_and_may_be_where_the_connector_runs(checked):
     auth = "{type: bearer_token, secret_ref: 'env:NO_SUCH_TOKEN'}"
     source = f"{{connector_id: b, type: backstage, connection: {{base_url: 'http://b.acme.com', auth: {auth}}}}}"
     place = "mainstem.yaml: connectors[0].connection.auth.secret_ref"
