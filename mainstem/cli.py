@@ -21,8 +21,9 @@ from mainstem.commands import (
     up,
     verify,
 )
+from mainstem.commands.configuration import configuration_check
 from mainstem.commands.layout import Commands
-from mainstem.commands.options import CONTEXT, configuration_check
+from mainstem.commands.options import CONTEXT
 from schemas.errors import MainstemError
 
 app: Final = Commands(

@@ -1,7 +1,7 @@
 """One installation as a command sees it: its configuration, where Kafka and Postgres are, its topics."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -101,15 +101,22 @@ class Installation:
 
     def check_plugins(self) -> None:
         """Refuse connectors, sinks and rules of types that are not installed, and expressions that are none."""
+        for each in self.plugin_checks():
+            each()
+
+    def plugin_checks(self) -> tuple[Callable[[], object], ...]:
+        """Return what :meth:`check_plugins` does, one by one: each raises ConfigError with all that it finds."""
         from mainstem.connector_settings import check_expressions  # noqa: PLC0415 - not every command needs them
         from mainstem.policies import policy_of  # noqa: PLC0415
         from sinks import registry as sinks  # noqa: PLC0415
         from sources import registry as sources  # noqa: PLC0415
 
-        check_types(self.config, sources.installed())
-        check_sinks(self.config, sinks.installed())
-        policy_of(self.config)
-        check_expressions(self.config)
+        return (
+            lambda: check_types(self.config, sources.installed()),
+            lambda: check_sinks(self.config, sinks.installed()),
+            lambda: policy_of(self.config),
+            lambda: check_expressions(self.config),
+        )
 
     def _running(self, service: str, key: str) -> Running:
         if self.running is None:

@@ -8,13 +8,16 @@ connection:
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
+import orjson
+
 from schemas.errors import CursorExpiredError, UnreadableAnswerError
-from schemas.refs import DEFAULT_NAMESPACE, EntityRef
+from schemas.refs import DEFAULT_NAMESPACE
 from sources.base import Cursor, Item, Page, Refused, Source, SourceSettings
 from sources.connection import auth_headers, base_url, refuse_unknown
 from sources.http import HttpClient, Limits
@@ -27,6 +30,8 @@ _EXPIRED: Final = frozenset({400})
 _ORIGIN: Final = "backstage.io/managed-by-location"
 _SINK: Final = "mainstem:"
 _SHARDS: Final = "/backstage/v1/locations/"
+_VOLATILE: Final = ("uid", "etag", "generation")
+_PATH: Final = re.compile(r"[a-z0-9]+/[a-z0-9-]+/[a-z0-9._-]+")
 
 
 class BackstageSource(Source):
@@ -131,23 +136,32 @@ def _steady(entity: Mapping[str, Any]) -> dict[str, Any]:
 
     Relations stay, for rules that extract dependencies from them.
     """
-    steady = {name: value for name, value in entity.items() if name != "status"}
+    steady = dict(entity)
+    steady.pop("status", None)
     metadata = entity.get("metadata")
     if isinstance(metadata, dict):
-        kept = {name: value for name, value in metadata.items() if name not in {"uid", "etag", "generation"}}
-        steady["metadata"] = kept
+        steady["metadata"] = kept = dict(metadata)
+        for name in _VOLATILE:
+            kept.pop(name, None)
     relations = entity.get("relations")
-    if isinstance(relations, list):
-        steady["relations"] = sorted(relations, key=lambda relation: json.dumps(relation, sort_keys=True))
+    if isinstance(relations, list) and len(relations) > 1:
+        steady["relations"] = sorted(relations, key=_text)
     return steady
 
 
-def _place(base: str, entity: Any) -> str:
-    """Return the address of *entity*, or of the list where its name is not fit for one."""
+def _text(relation: Any) -> bytes:
     try:
-        metadata = entity["metadata"]
+        return orjson.dumps(relation, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        return json.dumps(relation, sort_keys=True).encode()
+
+
+def _place(base: str, entity: Mapping[str, Any]) -> str:
+    """Return the address of *entity*, or of the list where its name is not fit for one."""
+    metadata = entity.get("metadata")
+    if isinstance(metadata, dict):
         namespace = metadata.get("namespace") or DEFAULT_NAMESPACE
-        ref = EntityRef.parse(f"{entity['kind']}:{namespace}/{metadata['name']}")
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return f"{base}{LIST}"
-    return f"{base}{BY_NAME}/{ref.kind}/{ref.namespace}/{ref.name}"
+        path = f"{entity.get('kind')}/{namespace}/{metadata.get('name')}".lower()
+        if _PATH.fullmatch(path):
+            return f"{base}{BY_NAME}/{path}"
+    return f"{base}{LIST}"

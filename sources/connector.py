@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Final
 
 from schemas.metrics import ConnectorMetrics
 from schemas.topics import Topics
@@ -11,6 +12,9 @@ from sources.guard import Limits
 from sources.leases import LEASE_SECONDS, Pool
 from sources.schedule import Schedule
 from sources.sieve import Sieve
+
+_REVISION: Final = 2
+"""Raised when a run that another version began cannot be gone on with: what it has seen was written otherwise."""
 
 
 def _nothing(label: str) -> None:
@@ -38,7 +42,7 @@ class Connector:
 
     @property
     def fingerprint(self) -> str:
-        return blake2b(f"{self.origin}\n{self.sieve.fingerprint}".encode(), digest_size=16).hexdigest()
+        return blake2b(f"{_REVISION}\n{self.origin}\n{self.sieve.fingerprint}".encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,8 @@ class Place:
     holder: str
     """Names this process to whoever wonders who runs a connector."""
     lease_seconds: float = LEASE_SECONDS
+    answer_seconds: float = 30.0
+    """For how long Postgres may keep still while nothing runs: a connection may be open at this end alone."""
     reached: Callable[[str], None] = _nothing
     """Called at each point of a run at which a process may end: `page.read`, `page.intended`, `page.published`,
     `page.saved`, `sweep.begun`, `sweep.taken`, `sweep.published`, `sweep.forgotten`, `run.swept`, `run.ended`."""

@@ -89,7 +89,7 @@ async def forget(
             drafts = [each.deletion(now_ms) for each in found[start : start + BATCH]]
             await asyncio.to_thread(publisher.publish, drafts)
             told(min(start + BATCH, len(found)))
-        await _do(pool, lease, whose, "forget", "close_holds")
+        await _do(pool, lease, whose, "forget_seen", "forget", "close_holds")
     return len(found)
 
 

@@ -19,6 +19,9 @@ SET paused = excluded.paused, run = NULL, phase = 'rest', cursor = NULL, since =
 -- name: close_runs
 UPDATE connector_runs SET outcome = 'reset', ended_at = now() WHERE connector = %(connector)s AND outcome = 'running'
 
+-- name: forget_seen
+DELETE FROM ingestion_seen WHERE connector = %(connector)s
+
 -- name: forget
 DELETE FROM ingestion_entity_refs WHERE connector = %(connector)s
 

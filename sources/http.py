@@ -14,6 +14,8 @@ from typing import Any, Final, Never, Self
 import httpx2
 import orjson
 import stamina
+import structlog
+from stamina.instrumentation import PrometheusOnRetryHook, RetryDetails, set_on_retry_hooks
 
 from schemas.errors import (
     AccessDeniedError,
@@ -25,6 +27,8 @@ from schemas.errors import (
     UnreadableAnswerError,
 )
 from sources.base import Retry
+
+log = structlog.get_logger(__name__)
 
 SLEPT_THROUGH_SECONDS: Final = 60.0
 """A longer `Retry-After` is not waited for here: the run ends, and the next one is planned after it."""
@@ -200,6 +204,21 @@ class _Waits:
         wait = backoff[min(self._failures, len(backoff) - 1)]
         self._failures += 1
         return float(max(wait, asked_for))
+
+
+def told(details: RetryDetails) -> str:
+    """Return what went wrong with an attempt, and when the next one is, as a sentence."""
+    error = details.caused_by
+    reason = error.error if isinstance(error, _FailedError) else type(error).__name__
+    return f"{reason}; it is tried again in {details.wait_for:.1f} s"
+
+
+def _log_repeat(details: RetryDetails) -> None:
+    log.warning("request.repeated", reason=told(details), attempt=details.retry_num)
+
+
+# What would be logged otherwise names arguments, which may hold what nobody is to read.
+set_on_retry_hooks([PrometheusOnRetryHook, _log_repeat])
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

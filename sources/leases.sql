@@ -10,5 +10,9 @@ RETURNING token, extract(epoch FROM clock_timestamp())::float8
 UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
 WHERE name = %(name)s AND token = %(token)s AND expires_at > clock_timestamp()
 
+-- Whoever would take the lease waits until what this transaction writes is there.
+-- name: prove
+SELECT FROM leases WHERE name = %(name)s AND token = %(token)s AND expires_at > clock_timestamp() FOR UPDATE
+
 -- name: release
 UPDATE leases SET expires_at = clock_timestamp() WHERE name = %(name)s AND token = %(token)s

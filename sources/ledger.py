@@ -12,7 +12,11 @@ from psycopg.rows import dict_row, tuple_row
 from schemas.statements import statements
 from sources.leases import Connection
 
-_QUERIES: Final = statements(Path(__file__).with_name("ledger.sql"))
+_NAMED: Final = statements(Path(__file__).with_name("ledger.sql"))
+_ABSENT: Final = ("count_absent", "hold_absent", "take_absent")
+_QUERIES: Final = {**_NAMED, **{name: _NAMED["absent"] + "\n" + _NAMED[name] for name in _ABSENT}}
+_CHUNK: Final = 2_048
+_ONE: Final = ord("1")
 
 
 class Known(NamedTuple):
@@ -24,7 +28,12 @@ class Known(NamedTuple):
     source_version: int | None
     observed_at: int
     """Epoch ms."""
-    seen_run: int
+    scope: str
+    slot: int
+    is_marked: bool
+    """It is held, kept or withdrawn: to see it ends that."""
+    is_seen: bool
+    """By the run that asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +68,9 @@ class Reach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
-    """How many entities the connector holds; how many of them a run has seen; how many wait for a decision."""
+    """How many entities the connector holds, and how many of them wait for a decision."""
 
     entities: int
-    seen: int
     held: int
 
 
@@ -72,16 +80,32 @@ class Ledger:
     def __init__(self, connector: str, cluster: str) -> None:
         self._whose: Mapping[str, Any] = {"connector": connector, "cluster": cluster}
 
-    async def known(self, connection: Connection, refs: Collection[str]) -> dict[str, Known]:
+    async def known(self, connection: Connection, run: int, refs: Collection[str]) -> dict[str, Known]:
         async with connection.cursor(row_factory=tuple_row) as cursor:
-            await cursor.execute(_QUERIES["known"], {**self._whose, "refs": list(refs)})
+            # Planned anew each time: a plan that was made while the ledger was small reads all of it.
+            await cursor.execute(_QUERIES["known"], {**self._whose, "run": run, "refs": list(refs)}, prepare=False)
             # One of these for every entity of every run.
-            return {row[0]: Known._make(row) for row in await cursor.fetchall()}
+            return {row[0]: Known(*row) for row in await cursor.fetchall()}
 
-    async def see(self, connection: Connection, run: int, seen: Mapping[str, str]) -> None:
-        """Note that *run* saw these entities (reference → scope). A deletion that was held of one is off the table."""
-        if seen:
-            await self._do(connection, "see", run=run, refs=list(seen), scopes=list(seen.values()))
+    async def see(self, connection: Connection, run: int, seen: Mapping[str, str], known: Mapping[str, Known]) -> None:
+        """Note that *run* saw these entities (reference → scope), of which *known* was known before. A deletion that
+        was held of one is off the table.
+        """
+        before = [known[ref] for ref in seen if ref in known]
+        altered = [each.entity_ref for each in before if each.is_marked or each.scope != seen[each.entity_ref]]
+        if altered:
+            await self._do(connection, "see", run=run, refs=altered, scopes=[seen[ref] for ref in altered])
+        chunks: dict[int, bytearray] = {}
+        for each in before:
+            chunk, place = divmod(each.slot, _CHUNK)
+            chunks.setdefault(chunk, bytearray(b"0" * _CHUNK))[place] = _ONE
+        if chunks:
+            bits = [each.decode() for each in chunks.values()]
+            await self._do(connection, "mark", run=run, chunks=list(chunks), bits=bits)
+
+    async def forget_seen(self, connection: Connection, *, but: int) -> None:
+        """Forget what runs have seen that are no longer under way: all of the connector but that of run *but*."""
+        await self._do(connection, "forget_seen", run=but)
 
     async def intend(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Note that these are about to be published. Each entity once."""
@@ -99,8 +123,8 @@ class Ledger:
         if refs:
             await self._do(connection, "withdraw", run=run, refs=list(refs))
 
-    async def census(self, connection: Connection, run: int) -> Census:
-        (row,) = await self._rows(connection, "census", run=run)
+    async def census(self, connection: Connection) -> Census:
+        (row,) = await self._rows(connection, "census")
         return Census(**row)
 
     async def count_absent(self, connection: Connection, run: int, reach: Reach) -> int:

@@ -1,7 +1,24 @@
+-- Row by row, whatever Postgres thinks of the table: without statistics it would read all of a connector's rows.
 -- name: known
-SELECT entity_ref, content_hash, generation, source_version, observed_at, seen_run
-FROM ingestion_entity_refs
-WHERE connector = %(connector)s AND cluster_id = %(cluster)s AND entity_ref = ANY(%(refs)b)
+SELECT r.entity_ref, r.content_hash, r.generation, r.source_version, r.observed_at, r.scope, r.slot,
+  r.withdrawn OR r.kept OR r.hold_id IS NOT NULL,
+  r.seen_run = %(run)s OR coalesce(get_bit(s.bits, (r.slot %% 2048)::int) = 1, false)
+FROM unnest(%(refs)b::text[]) AS asked (entity_ref)
+CROSS JOIN LATERAL (
+  SELECT * FROM ingestion_entity_refs AS known
+  WHERE known.connector = %(connector)s AND known.entity_ref = asked.entity_ref AND known.cluster_id = %(cluster)s
+  LIMIT 1
+) AS r
+LEFT JOIN ingestion_seen AS s ON s.connector = %(connector)s AND s.run = %(run)s AND s.chunk = r.slot / 2048
+
+-- name: mark
+INSERT INTO ingestion_seen AS s (connector, run, chunk, bits)
+SELECT %(connector)s, %(run)s, fresh.chunk, fresh.bits::bit(2048)
+FROM unnest(%(chunks)s::bigint[], %(bits)s::text[]) AS fresh (chunk, bits)
+ON CONFLICT (connector, run, chunk) DO UPDATE SET bits = s.bits | excluded.bits
+
+-- name: forget_seen
+DELETE FROM ingestion_seen WHERE connector = %(connector)s AND run <> %(run)s
 
 -- name: see
 UPDATE ingestion_entity_refs r
@@ -35,48 +52,50 @@ SET content_hash = '', seen_run = CASE WHEN r.cluster_id = excluded.cluster_id T
   observed_at = greatest(r.observed_at, excluded.observed_at)
 
 -- name: withdraw
-UPDATE ingestion_entity_refs SET withdrawn = true
-WHERE connector = %(connector)s AND cluster_id = %(cluster)s AND entity_ref = ANY(%(refs)s) AND seen_run <> %(run)s
+UPDATE ingestion_entity_refs AS r SET withdrawn = true
+WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.entity_ref = ANY(%(refs)s)
+  AND r.seen_run <> %(run)s
+  AND NOT EXISTS (
+    SELECT FROM ingestion_seen AS s
+    WHERE s.connector = %(connector)s AND s.run = %(run)s AND s.chunk = r.slot / 2048
+      AND get_bit(s.bits, (r.slot %% 2048)::int) = 1)
 
 -- name: census
-SELECT count(*) AS entities, count(*) FILTER (WHERE seen_run = %(run)s) AS seen,
-  count(*) FILTER (WHERE hold_id IS NOT NULL) AS held
+SELECT count(*) AS entities, count(*) FILTER (WHERE hold_id IS NOT NULL) AS held
 FROM ingestion_entity_refs
 WHERE connector = %(connector)s AND cluster_id = %(cluster)s
 
 -- Absent is what the run did not see although it read where that lay. An empty scope holds all, `acme` holds `acme/pay`:
 -- each scope above a row's own is looked up, since there may be as many scopes as rows.
--- name: count_absent
-SELECT count(*) FROM ingestion_entity_refs r
-WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.seen_run <> %(run)s
-  AND NOT r.kept AND r.hold_id IS NULL AND (r.withdrawn OR (
+-- name: absent
+WITH unseen AS MATERIALIZED (
+  SELECT r.entity_ref, r.withdrawn, r.scope FROM ingestion_entity_refs AS r
+  WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.seen_run <> %(run)s
+    AND NOT r.kept AND r.hold_id IS NULL
+    AND NOT EXISTS (
+      SELECT FROM ingestion_seen AS s
+      WHERE s.connector = %(connector)s AND s.run = %(run)s AND s.chunk = r.slot / 2048
+        AND get_bit(s.bits, (r.slot %% 2048)::int) = 1)
+), absent AS (
+  SELECT r.entity_ref FROM unseen AS r
+  WHERE r.withdrawn OR (
     EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
       WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(read)s::text[]))
     AND NOT EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
       WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(unread)s::text[]))))
 
+-- name: count_absent
+SELECT count(*) FROM absent
+
 -- name: hold_absent
-UPDATE ingestion_entity_refs r SET hold_id = %(hold)s
-WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.seen_run <> %(run)s
-  AND NOT r.kept AND r.hold_id IS NULL AND (r.withdrawn OR (
-    EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
-      WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(read)s::text[]))
-    AND NOT EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
-      WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(unread)s::text[]))))
+UPDATE ingestion_entity_refs SET hold_id = %(hold)s
+WHERE connector = %(connector)s AND entity_ref IN (SELECT entity_ref FROM absent)
 
 -- What is about to be deleted loses its hash first: were the deletion published and this process gone, an entity that
 -- is back is published anew, whatever it holds.
 -- name: take_absent
 UPDATE ingestion_entity_refs SET content_hash = ''
-WHERE connector = %(connector)s AND entity_ref IN (
-  SELECT r.entity_ref FROM ingestion_entity_refs r
-  WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.seen_run <> %(run)s
-    AND NOT r.kept AND r.hold_id IS NULL AND (r.withdrawn OR (
-      EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
-      WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(read)s::text[]))
-      AND NOT EXISTS (SELECT FROM generate_series(0, cardinality(string_to_array(r.scope, '/'))) AS depth
-      WHERE array_to_string((string_to_array(r.scope, '/'))[:depth], '/') = ANY(%(unread)s::text[]))))
-  LIMIT %(limit)s)
+WHERE connector = %(connector)s AND entity_ref IN (SELECT entity_ref FROM absent LIMIT %(limit)s)
 RETURNING entity_ref, generation, source_version, observed_at
 
 -- name: take_held

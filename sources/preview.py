@@ -12,10 +12,10 @@ from schemas.statements import statements
 from sources.base import Page
 from sources.connector import Connector
 from sources.guard import allows
-from sources.leases import Connection
+from sources.leases import Connection, Pool, autocommitting
 from sources.ledger import Known, Ledger
 from sources.pages import PageReader, Treadmill
-from sources.sifting import Moment, Sifted, candidates, sift
+from sources.sifting import LeftOut, Moment, Sifted, candidates, sift
 
 _QUERIES: Final = statements(Path(__file__).with_name("ledger.sql"))
 _NO_RUN: Final = -1
@@ -48,10 +48,11 @@ class _Reading:
     problems: list[str] = field(default_factory=list)
     total: int | None = None
     read: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 async def preview(
-    connector: Connector, connection: Connection, cluster: str, *, told: Callable[[int], None] = lambda _: None
+    connector: Connector, pool: Pool, cluster: str, *, told: Callable[[int], None] = lambda _: None
 ) -> Preview:
     """Read the whole source and compare with the ledger. *told* is called with how many entities were read so far.
 
@@ -62,24 +63,37 @@ async def preview(
     try:
         while (page := await reader.next()) is not None:
             found, sifted = candidates(page, connector.sieve)
-            known = await ledger.known(connection, {each.entity_ref for each in found})
+            async with pool.connection() as connection, autocommitting(connection):
+                known = await ledger.known(connection, _NO_RUN, {each.entity_ref for each in found})
             again = {
-                ref: known[ref]._replace(seen_run=_NO_RUN) if ref in known else _seen(ref)
+                ref: known[ref]._replace(is_seen=True) if ref in known else _seen(ref)
                 for ref in reading.seen & {each.entity_ref for each in found}
             }
-            moment = Moment(run=_NO_RUN, now_ms=int(time.time() * 1000))
+            moment = Moment(now_ms=int(time.time() * 1000), left_out=reading.left_out)
             sift(found, {**known, **again}, connector.sieve, moment, sifted)
             _add(page, sifted, known, result, reading)
             treadmill.look(page, fresh=sifted.fresh, again=sifted.again)
             told(len(reading.seen))
     finally:
         await reader.close()
-    await _judge(connector, connection, cluster, result, reading)
+    async with pool.connection() as connection:
+        rows = await _held_rows(connector, connection, cluster)
+    _judge(connector, rows, result, reading)
     return result
 
 
 def _seen(ref: str) -> Known:
-    return Known(entity_ref=ref, content_hash="", generation=None, source_version=None, observed_at=0, seen_run=_NO_RUN)
+    return Known(
+        entity_ref=ref,
+        content_hash="",
+        generation=None,
+        source_version=None,
+        observed_at=0,
+        scope="",
+        slot=0,
+        is_marked=False,
+        is_seen=True,
+    )
 
 
 def _add(page: Page, sifted: Sifted, known: dict[str, Known], result: Preview, reading: _Reading) -> None:
@@ -96,10 +110,7 @@ def _add(page: Page, sifted: Sifted, known: dict[str, Known], result: Preview, r
     reading.read += sifted.fresh + sifted.filtered + len(sifted.refusals) + page.left_out
 
 
-async def _judge(
-    connector: Connector, connection: Connection, cluster: str, result: Preview, reading: _Reading
-) -> None:
-    rows = await _held_rows(connector, connection, cluster)
+def _judge(connector: Connector, rows: list[dict[str, Any]], result: Preview, reading: _Reading) -> None:
     if rows and not reading.read and not reading.unread:
         result.problem = "the source gave nothing at all: a run would fail"
         return

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -10,11 +11,11 @@ import structlog
 from schemas.errors import CursorExpiredError, PartialRunError
 from sources.base import Cursor, Page
 from sources.connector import Connector, Place
-from sources.leases import Lease
-from sources.ledger import Ledger
+from sources.leases import Lease, autocommitting
+from sources.ledger import Known, Ledger
 from sources.pages import PageReader, Treadmill
 from sources.publisher import Publisher
-from sources.sifting import Moment, Sifted, candidates, sift
+from sources.sifting import LeftOut, Moment, Sifted, candidates, sift
 from sources.states import Counts, Progress, State, States
 from sources.sweep import Sweep
 
@@ -43,7 +44,7 @@ class Run:
         self.moved_at = 0.0
         """When a page was last saved, on the clock of `time.monotonic`."""
         self._connector, self._place, self._lease, self._state = connector, place, lease, state
-        self._moment = Moment(run=state.run, now_ms=0, is_full=state.is_full)
+        self._run, self._left_out = state.run, LeftOut()
         self._publisher = Publisher(place.client, place.topics.changes(connector.id))
         self._ledger, self._states = Ledger(connector.id, place.cluster), States(connector.id)
         self._log = log.bind(connector=connector.id, run=state.run)
@@ -59,7 +60,9 @@ class Run:
             return Report(ending="interrupted")
         state = await self._progress()
         shortage = _shortage(state)
-        deleted = 0 if shortage else await self._sweep(state)
+        deleted = 0 if shortage else await self._sweep(state, stop)
+        if deleted is None:
+            return Report(ending="interrupted")
         self._place.reached("run.swept")
         _raise_if_partial(state, shortage)
         return Report(ending="complete", since=None if state.has_duplicates else state.cursor, deleted=deleted)
@@ -105,7 +108,7 @@ class Run:
         """Leave the source alone between two bursts."""
         async with self._place.pool.connection() as connection:
             await self._lease.renew(connection)
-            await self._states.set_phase(connection, self._moment.run, "interstitial")
+            await self._states.set_phase(connection, self._run, "interstitial")
         await asyncio.wait((stopping,), timeout=self._connector.interval_seconds)
         self.moved_at = time.monotonic()
 
@@ -113,16 +116,16 @@ class Run:
         """Publish what is new of *page*, and save that it was once Kafka has acknowledged it."""
         self._place.reached("page.read")
         found, result = candidates(page, self._connector.sieve)
-        async with self._place.pool.connection() as connection:
-            known = await self._ledger.known(connection, {each.entity_ref for each in found})
-        moment = Moment(run=self._moment.run, now_ms=self._lease.now_ms(), is_full=self._moment.is_full)
+        async with self._place.pool.connection() as connection, autocommitting(connection):
+            known = await self._ledger.known(connection, self._run, {each.entity_ref for each in found})
+        moment = Moment(now_ms=self._lease.now_ms(), is_full=self._state.is_full, left_out=self._left_out)
         sift(found, known, self._connector.sieve, moment, result)
         for place, reason in result.refusals:
             self._log.warning("connector.document_refused", place=place, reason=reason)
         if result.prepared:
             await self._publish(result)
         self._place.reached("page.published")
-        await self._save(page, result)
+        await self._save(page, result, known)
         self._place.reached("page.saved")
         return result
 
@@ -134,8 +137,8 @@ class Run:
         self._lease.check()
         await asyncio.to_thread(self._publisher.publish, [each.draft for each in sifted.prepared])
 
-    async def _save(self, page: Page, sifted: Sifted) -> None:
-        run, counts = self._moment.run, _counts(page, sifted)
+    async def _save(self, page: Page, sifted: Sifted, known: Mapping[str, Known]) -> None:
+        run, counts = self._run, _counts(page, sifted)
         progress = Progress(
             cursor=page.cursor,
             total=page.total,
@@ -145,9 +148,9 @@ class Run:
             has_duplicates=sifted.again > 0,
         )
         async with self._place.pool.connection() as connection:
-            await self._lease.renew(connection)
+            await self._lease.prove(connection)
             await self._ledger.write(connection, run, [each.entry for each in sifted.prepared])
-            await self._ledger.see(connection, run, sifted.seen | sifted.spared)
+            await self._ledger.see(connection, run, sifted.seen | sifted.spared, known)
             await self._ledger.withdraw(connection, run, sifted.withdrawn)
             self._is_paused = await self._states.save_page(connection, run, progress, counts)
         self._place.metrics.took(self._connector.id, counts.published, counts.unchanged, counts.refused)
@@ -155,13 +158,13 @@ class Run:
     async def _progress(self) -> State:
         async with self._place.pool.connection() as connection:
             state = await self._states.read(connection)
-            if state.run != self._moment.run:
-                await self._states.set_phase(connection, self._moment.run, "sweep")
+            if state.run != self._run:
+                await self._states.set_phase(connection, self._run, "sweep")
             return state
 
-    async def _sweep(self, state: State) -> int:
+    async def _sweep(self, state: State, stop: asyncio.Event) -> int | None:
         sweep = Sweep(self._connector, self._place, self._publisher, self._lease)
-        return await sweep.absent(self._moment.run, state)
+        return await sweep.absent(self._run, state, stop)
 
 
 def _counts(page: Page, sifted: Sifted) -> Counts:

@@ -23,7 +23,7 @@ from schemas.errors import (
     PartialRunError,
     RateLimitedError,
 )
-from sources import leases
+from sources import holds, leases
 from sources.connector import Connector, Place
 from sources.leases import Lease
 from sources.ledger import Ledger
@@ -72,7 +72,7 @@ class Runner:
                     is_begun = True
                 await self.look(stop)
                 self._looked_at = time.monotonic()
-            except DATABASE_AWAY as error:
+            except (*DATABASE_AWAY, TimeoutError) as error:
                 self._log.warning("connector.database_away", reason=type(error).__name__)
             except LeaseLostError as error:
                 self._log.warning("connector.run_lost", reason=str(error))
@@ -86,9 +86,9 @@ class Runner:
             await self._states.begin(connection, self._connector.lease)
 
     async def look(self, stop: asyncio.Event) -> None:
-        """Do what is due now, if no other process does it."""
-        async with self._place.pool.connection() as connection:
-            await self._states.expire_holds(connection)
+        """Do what is due now, if no other process does it. Raises TimeoutError when Postgres keeps still."""
+        async with asyncio.timeout(self._place.answer_seconds), self._place.pool.connection() as connection:
+            await holds.expire(connection, self.id)
             state = self.state = await self._states.read(connection)
         self._place.metrics.stands(
             self.id,
@@ -103,9 +103,10 @@ class Runner:
         found = due(state, self._connector, self._place.cluster)
         if found is None and state.approved is None:
             return
-        lease = await leases.take(
-            self._place.pool, self._connector.lease, holder=self._place.holder, seconds=self._place.lease_seconds
-        )
+        async with asyncio.timeout(self._place.answer_seconds):
+            lease = await leases.take(
+                self._place.pool, self._connector.lease, holder=self._place.holder, seconds=self._place.lease_seconds
+            )
         if lease is None:
             return
         async with leases.kept(self._place.pool, lease):
@@ -116,14 +117,14 @@ class Runner:
         async with self._place.pool.connection() as connection:
             state = self.state = await self._states.read(connection)
         if state.approved is not None:
-            await self._delete_approved(lease, state.approved)
+            await self._delete_approved(lease, state.approved, stop)
         found = due(state, self._connector, self._place.cluster)
         if found is not None:
             await self._attempt(lease, state, found, stop)
 
-    async def _delete_approved(self, lease: Lease, hold: str) -> None:
+    async def _delete_approved(self, lease: Lease, hold: str, stop: asyncio.Event) -> None:
         publisher = Publisher(self._place.client, self._place.topics.changes(self.id))
-        deleted = await Sweep(self._connector, self._place, publisher, lease).approved(hold)
+        deleted = await Sweep(self._connector, self._place, publisher, lease).approved(hold, stop)
         self._log.info("connector.hold_deleted", hold=hold, count=deleted)
 
     async def _attempt(self, lease: Lease, before: State, found: Due, stop: asyncio.Event) -> None:
@@ -165,6 +166,7 @@ class Runner:
                 cluster=self._place.cluster,
                 fingerprint=self._connector.fingerprint,
             )
+            await self._ledger.forget_seen(connection, but=run)
             self._log.info("connector.run_begun", run=run, mode=mode, trigger=found.trigger)
             return await self._states.read(connection)
 
@@ -191,7 +193,8 @@ class Runner:
             await self._states.close_run(connection, run, "complete")
             if state.mode == "complete":
                 await self._ledger.forget_other_clusters(connection)
-            census = await self._ledger.census(connection, run)
+            await self._ledger.forget_seen(connection, but=0)
+            census = await self._ledger.census(connection)
             self.state = await self._states.read(connection)
         rest = (planned - now).total_seconds()
         self._place.metrics.completed(self.id, seconds=seconds, entities=census.entities, rest_seconds=rest)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -23,9 +23,11 @@ Verdict = Literal["new", "changed", "renewed", "unchanged", "again"]
 _UNHASHED: Final = frozenset({"observedAt", "version", "id"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """An item, and the entity that it is about. *content_hash* is empty where it cannot be told: publish it."""
+class Candidate(NamedTuple):
+    """An item, and the entity that it is about. *content_hash* is empty where it cannot be told: publish it.
+
+    One of these for every entity of every run.
+    """
 
     item: Item
     entity_ref: str
@@ -65,16 +67,15 @@ class Sieve:
 
     def candidate(self, item: Item) -> Candidate | None:
         """Return which entity *item* is about; None when it cannot be told."""
-        is_delete = item.change.get("op") == "delete"
-        ref = _stated_ref(item.change) if is_delete else _entity_ref(item.change.get("entity"))
-        if ref is None:
-            return None
-        return Candidate(item=item, entity_ref=ref, content_hash=self._hash(item.change), is_delete=is_delete)
+        change = item.change
+        is_delete = change.get("op") == "delete"
+        ref = _stated_ref(change) if is_delete else _entity_ref(change.get("entity"))
+        return None if ref is None else Candidate(item, ref, self._hash(change), is_delete)
 
-    def verdict(self, candidate: Candidate, known: Known | None, *, run: int, now_ms: int) -> Verdict:
+    def verdict(self, candidate: Candidate, known: Known | None, *, now_ms: int) -> Verdict:
         if known is None:
             return "new"
-        if known.seen_run == run:
+        if known.is_seen:
             return "again"
         if not candidate.content_hash or known.content_hash != candidate.content_hash:
             return "changed"
@@ -142,12 +143,16 @@ def _stated_ref(change: Mapping[str, Any]) -> str | None:
 
 def _entity_ref(entity: object) -> str | None:
     """Return the reference of a descriptor, unchecked but for the types: what is published is checked as a whole."""
-    metadata = entity.get("metadata") if isinstance(entity, dict) else None
-    if not isinstance(entity, dict) or not isinstance(metadata, dict):
+    if not isinstance(entity, dict):
         return None
-    kind, name, namespace = entity.get("kind"), metadata.get("name"), metadata.get("namespace")
-    if not (isinstance(kind, str) and isinstance(name, str) and isinstance(namespace, str | None)):
+    kind, metadata = entity.get("kind"), entity.get("metadata")
+    if not (isinstance(kind, str) and isinstance(metadata, dict)):
+        return None
+    name, namespace = metadata.get("name"), metadata.get("namespace")
+    if not (isinstance(name, str) and (namespace is None or isinstance(namespace, str))):
         return None
     ref = f"{kind}:{namespace or DEFAULT_NAMESPACE}/{name}".lower()
+    if ref.isascii() and "\0" not in ref:
+        return ref
     # It may be none, and is looked up all the same: Postgres takes neither NUL nor halves of pairs.
     return ref.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")

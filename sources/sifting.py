@@ -50,13 +50,31 @@ def candidates(page: Page, sieve: Sieve) -> tuple[list[Candidate], Sifted]:
     return found, result
 
 
+class LeftOut:
+    """What a run filtered out or refused, so that of pages that overlap each entity counts once: what is counted twice
+    would stand for one that is missing. In memory, up to *limit*; after that, each time that it is met.
+    """
+
+    def __init__(self, limit: int = 200_000) -> None:
+        self._met, self._limit = set[int](), limit
+
+    def is_new(self, ref: str) -> bool:
+        met = hash(ref)
+        if met in self._met:
+            return False
+        if len(self._met) < self._limit:
+            self._met.add(met)
+        return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """When a page is sifted, and for which run. *is_full*: what has not changed is published as well."""
+    """When a page is sifted. *is_full*: what has not changed is published as well."""
 
-    run: int
     now_ms: int
     is_full: bool = False
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """Of the run so far."""
 
 
 def sift(
@@ -73,9 +91,9 @@ def sift(
         if each.is_delete:
             result.withdrawn.append(ref)
             # What this run brought stays: only one that reads everything can tell which of the two is so.
-            result.again += ref in taken or (before is not None and before.seen_run == moment.run)
+            result.again += ref in taken or (before is not None and before.is_seen)
             continue
-        verdict = "again" if ref in taken else sieve.verdict(each, before, run=moment.run, now_ms=moment.now_ms)
+        verdict = "again" if ref in taken else sieve.verdict(each, before, now_ms=moment.now_ms)
         taken.add(ref)
         if verdict == "again":
             result.again += 1
@@ -91,10 +109,11 @@ def _prepare(each: Candidate, before: Known | None, sieve: Sieve, moment: Moment
     try:
         prepared = sieve.prepared(each, before, moment.now_ms)
     except Skippable as error:
-        result.refusals.append((each.item.place, str(error)))
+        if moment.left_out.is_new(each.entity_ref):
+            result.refusals.append((each.item.place, str(error)))
         result.spared[each.entity_ref] = each.item.scope
         return
     if prepared is None:
-        result.filtered += 1
+        result.filtered += moment.left_out.is_new(each.entity_ref)
     else:
         result.prepared.append(prepared)

@@ -20,9 +20,6 @@ from sources.leases import Connection
 Mode = Literal["complete", "changes"]
 Trigger = Literal["schedule", "rest", "retry", "manual"]
 
-HOLD_SECONDS: Final = 7 * 86_400
-"""For how long a hold waits for a decision."""
-
 _QUERIES: Final = statements(Path(__file__).with_name("states.sql"))
 
 
@@ -141,18 +138,21 @@ class States:
             unread=Jsonb(progress.unread),
             covers=Jsonb(list(progress.covers)),
             has_duplicates=progress.has_duplicates,
+            **_added(counts),
         )
         if not row:
             raise self._lost()
-        await self.count(connection, run, counts)
         return bool(row["paused"])
 
-    async def set_phase(self, connection: Connection, run: int, phase: str) -> None:
-        await self._own(connection, "set_phase", run=run, phase=phase)
+    async def set_phase(self, connection: Connection, run: int, phase: str) -> bool:
+        """Return whether somebody has paused the connector."""
+        row = await self._row(connection, "set_phase", run=run, phase=phase)
+        if not row:
+            raise self._lost()
+        return bool(row["paused"])
 
     async def count(self, connection: Connection, run: int, counts: Counts) -> None:
-        added = {each.name: getattr(counts, each.name) for each in fields(Counts)}
-        await self._do(connection, "count", run=run, **added)
+        await self._do(connection, "count", run=run, **_added(counts))
 
     async def close_run(
         self, connection: Connection, run: int, outcome: str, *, error: tuple[str, str] | None = None
@@ -191,21 +191,6 @@ class States:
     async def set_outage(self, connection: Connection, since: datetime | None) -> None:
         await self._do(connection, "set_outage", since=since)
 
-    async def hold(self, connection: Connection, run: int, entities: int) -> str:
-        """Make a hold and return its id; one that was open before is replaced, and what it held is this one's."""
-        replaced = await self._row(connection, "replace_hold")
-        made = await self._row(connection, "hold", run=run, entities=entities, keep_seconds=HOLD_SECONDS)
-        if replaced:
-            await self._do(connection, "move_held", hold=made["hold_id"], replaced=replaced["hold_id"])
-        return str(made["hold_id"])
-
-    async def expire_holds(self, connection: Connection) -> None:
-        """End holds that nobody decided in time, or of which every entity is back."""
-        await self._do(connection, "expire_holds")
-
-    async def finish_hold(self, connection: Connection, hold: str) -> None:
-        await self._do(connection, "finish_hold", hold=hold)
-
     async def _do(self, connection: Connection, query: str, **parameters: Any) -> int:
         answer = await connection.execute(_QUERIES[query], {"connector": self._connector, **parameters})
         return answer.rowcount
@@ -221,3 +206,7 @@ class States:
         async with connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(_QUERIES[query], {"connector": self._connector, **parameters})
             return await cursor.fetchone() or {}
+
+
+def _added(counts: Counts) -> dict[str, int]:
+    return {each.name: getattr(counts, each.name) for each in fields(Counts)}

@@ -8,7 +8,8 @@ WHERE connector = %(connector)s AND consecutive_failures = 0 AND run IS NULL
   AND NOT EXISTS (SELECT FROM leases WHERE name = %(lease)s AND expires_at > now())
 
 -- name: read
-SELECT s.*, now() AS now, r.mode, r.is_full, r.started_at, r.published, r.entities, r.filtered, r.left_out, r.refused, r.pages,
+SELECT s.*, now() AS now, r.mode, r.is_full, r.started_at, r.published, r.entities, r.filtered, r.left_out, r.refused,
+  r.pages,
   (SELECT hold_id::text FROM held_deletions h WHERE h.connector = s.connector AND h.state = 'approved' LIMIT 1)
     AS approved,
   (SELECT count(*) FROM held_deletions h JOIN ingestion_entity_refs USING (hold_id)
@@ -33,15 +34,23 @@ WHERE connector = %(connector)s AND run IS NOT DISTINCT FROM %(before)s
 UPDATE ingestion_state SET requested_at = NULL, requested_full = false, next_run_at = now()
 WHERE connector = %(connector)s AND requested_at = %(asked)s
 
+-- Nobody waits for the disk: a page whose saving is lost with a crash of Postgres is read again.
 -- name: save_page
+WITH counted AS (
+  UPDATE connector_runs
+  SET pages = pages + %(pages)s, entities = entities + %(entities)s, published = published + %(published)s,
+    unchanged = unchanged + %(unchanged)s, filtered = filtered + %(filtered)s, refused = refused + %(refused)s,
+    left_out = left_out + %(left_out)s
+  WHERE run = %(run)s
+)
 UPDATE ingestion_state
 SET phase = 'burst', cursor = %(cursor)s, total = coalesce(%(total)s, total), unread = %(guarded)s || unread || %(unread)s,
   covers = covers || %(covers)s, has_duplicates = has_duplicates OR %(has_duplicates)s
 WHERE connector = %(connector)s AND run = %(run)s
-RETURNING paused
+RETURNING paused, set_config('synchronous_commit', 'off', true)
 
 -- name: set_phase
-UPDATE ingestion_state SET phase = %(phase)s WHERE connector = %(connector)s AND run = %(run)s
+UPDATE ingestion_state SET phase = %(phase)s WHERE connector = %(connector)s AND run = %(run)s RETURNING paused
 
 -- name: count
 UPDATE connector_runs
@@ -90,26 +99,3 @@ WHERE connector = %(connector)s
 
 -- name: set_outage
 UPDATE ingestion_state SET outage_since = %(since)s WHERE connector = %(connector)s
-
--- name: replace_hold
-UPDATE held_deletions SET state = 'replaced' WHERE connector = %(connector)s AND state = 'held'
-RETURNING hold_id::text
-
--- name: hold
-INSERT INTO held_deletions (connector, run, entities, expires_at)
-VALUES (%(connector)s, %(run)s, %(entities)s, now() + make_interval(secs => %(keep_seconds)s))
-RETURNING hold_id::text
-
--- name: move_held
-UPDATE ingestion_entity_refs SET hold_id = %(hold)s WHERE hold_id = %(replaced)s
-
--- name: expire_holds
-WITH expired AS (
-  UPDATE held_deletions SET state = 'expired'
-  WHERE connector = %(connector)s AND state = 'held' AND (expires_at <= now() OR NOT EXISTS (
-    SELECT FROM ingestion_entity_refs r WHERE r.hold_id = held_deletions.hold_id))
-  RETURNING hold_id)
-UPDATE ingestion_entity_refs r SET hold_id = NULL FROM expired WHERE r.hold_id = expired.hold_id
-
--- name: finish_hold
-UPDATE held_deletions SET state = 'done' WHERE hold_id = %(hold)s AND state = 'approved'

@@ -77,6 +77,16 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Residue:
+    """What is not as the source has it: documents that the newest run *refused*, and entities whose deletion was
+    rejected, which are *kept* although the source has them no more.
+    """
+
+    refused: int = 0
+    kept: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
     """Deletes that wait for a decision. *entities*: of how many the connector held when the hold was made."""
 
@@ -111,6 +121,12 @@ async def statuses(connection: AsyncConnection, connectors: Sequence[Configured]
 
 async def status(connection: AsyncConnection, connector: Configured) -> Standing:
     return (await statuses(connection, [connector]))[0]
+
+
+async def residue(connection: AsyncConnection, connector: Configured) -> Residue:
+    async with connection.cursor(row_factory=class_row(Residue)) as cursor:
+        found = await (await cursor.execute(_QUERIES["residue"], {"connector": connector.id})).fetchone()
+    return found or Residue()
 
 
 async def request_sync(connection: AsyncConnection, connector: Configured, *, full: bool = True) -> int:

@@ -39,6 +39,13 @@ LEFT JOIN held_deletions AS hold
   ON hold.connector = asked.connector AND hold.state = 'held' AND hold.expires_at > clock_timestamp()
 ORDER BY asked.connector COLLATE "C";
 
+-- name: residue
+SELECT
+  coalesce((
+    SELECT refused FROM connector_runs WHERE connector = %(connector)s ORDER BY run DESC LIMIT 1
+  ), 0) AS refused,
+  (SELECT count(*) FROM ingestion_entity_refs WHERE connector = %(connector)s AND kept) AS kept;
+
 -- name: request_sync
 INSERT INTO ingestion_state AS state (connector, requested_at, requested_full)
 VALUES (%(connector)s, clock_timestamp(), %(full)s)
@@ -75,12 +82,18 @@ WHERE connector = %(connector)s AND outcome = 'running';
 UPDATE ingestion_entity_refs SET content_hash = '' WHERE connector = %(connector)s AND content_hash <> '';
 
 -- name: runs
+-- One that failed, and is to be gone on with where it failed, has failed so far: it has no end yet.
 SELECT
-  run, mode, is_full, trigger, started_at, ended_at, outcome, pages, entities, published, unchanged, filtered, refused,
-  left_out, deleted, held, error_class, error_message
-FROM connector_runs
-WHERE connector = %(connector)s AND (%(before)s::bigint IS NULL OR run < %(before)s)
-ORDER BY run DESC
+  r.run, r.mode, r.is_full, r.trigger, r.started_at, r.ended_at,
+  CASE WHEN waits.run IS NULL THEN r.outcome ELSE 'failed' END AS outcome,
+  r.pages, r.entities, r.published, r.unchanged, r.filtered, r.refused, r.left_out, r.deleted, r.held,
+  coalesce(r.error_class, waits.last_error_class) AS error_class,
+  coalesce(r.error_message, waits.last_error_message) AS error_message
+FROM connector_runs AS r
+LEFT JOIN ingestion_state AS waits
+  ON waits.connector = r.connector AND waits.run = r.run AND waits.phase = 'rest' AND waits.consecutive_failures > 0
+WHERE r.connector = %(connector)s AND (%(before)s::bigint IS NULL OR r.run < %(before)s)
+ORDER BY r.run DESC
 LIMIT %(limit)s;
 
 -- name: holds

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from schemas.errors import EmptyAnswerError
+from sources import holds
 from sources.connector import Connector, Place
 from sources.guard import allows
 from sources.leases import Lease
@@ -29,8 +30,9 @@ class Sweep:
         self._states = States(connector.id)
         self._log = log.bind(connector=connector.id)
 
-    async def absent(self, run: int, state: State) -> int:
-        """Delete what *run* did not see of what it read, or hold it. Return how many were deleted.
+    async def absent(self, run: int, state: State, stop: asyncio.Event) -> int | None:
+        """Delete what *run* did not see of what it read, or hold it. Return how many were deleted; None when *stop* or
+        a pause ended it between two batches, to be gone on with.
 
         Raises EmptyAnswerError when a whole run saw nothing where there was something.
         """
@@ -40,30 +42,41 @@ class Sweep:
             self._log.warning("connector.deletions_held", hold=hold, count=count)
             return 0
         deleted = 0
-        while gone := await self._take_absent(run, reach):
+        while count:
+            if stop.is_set():
+                return None
+            gone = await self._take_absent(run, reach)
+            if gone is None:
+                return None
+            if not gone:
+                break
             await self._delete(gone, run)
             deleted += len(gone)
         return deleted
 
-    async def approved(self, hold: str) -> int:
-        """Delete what somebody approved of: of the hold, what has not come back. Return how many were deleted."""
+    async def approved(self, hold: str, stop: asyncio.Event) -> int:
+        """Delete what somebody approved of: of the hold, what has not come back. Return how many were deleted.
+
+        When *stop* is set, the rest waits for whoever looks next.
+        """
         deleted = 0
-        while True:
+        while not stop.is_set():
             async with self._place.pool.connection() as connection:
                 await self._lease.renew(connection)
                 gone = await self._ledger.take_held(connection, hold, BATCH)
                 if not gone:
-                    await self._states.finish_hold(connection, hold)
+                    await holds.finish(connection, hold)
                     return deleted
             await self._delete(gone, None)
             deleted += len(gone)
+        return deleted
 
     async def _judge(self, run: int, state: State, reach: Reach) -> tuple[str | None, int]:
         """Return the hold that was made, None where the deletions may go ahead, and how many there are."""
         async with self._place.pool.connection() as connection:
             await self._lease.renew(connection)
             await self._states.set_phase(connection, run, "sweep")
-            census = await self._ledger.census(connection, run)
+            census = await self._ledger.census(connection)
             if census.entities and _saw_nothing(state):
                 raise EmptyAnswerError(
                     f"the source gave nothing at all, and there are {census.entities:,} entities of it: nothing is"
@@ -72,16 +85,18 @@ class Sweep:
             count = await self._ledger.count_absent(connection, run, reach)
             if allows(count, held=census.held if count else 0, entities=census.entities, limits=self._connector.limits):
                 return None, count
-            hold = await self._states.hold(connection, run, census.entities)
+            hold = await holds.make(connection, self._connector.id, run, census.entities)
             await self._ledger.hold_absent(connection, run, reach, hold)
             await self._states.count(connection, run, Counts(held=count))
             return hold, count
 
-    async def _take_absent(self, run: int, reach: Reach) -> list[Gone]:
+    async def _take_absent(self, run: int, reach: Reach) -> list[Gone] | None:
+        """Return what to delete next; None when somebody has paused the connector."""
         self._place.reached("sweep.begun")
         async with self._place.pool.connection() as connection:
             await self._lease.renew(connection)
-            await self._states.set_phase(connection, run, "sweep")
+            if await self._states.set_phase(connection, run, "sweep"):
+                return None
             return await self._ledger.take_absent(connection, run, reach, BATCH)
 
     async def _delete(self, gone: list[Gone], run: int | None) -> None:

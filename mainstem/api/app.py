@@ -127,4 +127,4 @@ async def _on_unstorable(request: Request, error: Exception) -> Response:
 
 async def _on_database_away(request: Request, error: Exception) -> Response:
     del error
-    return await on_problem(request, Problem(503, "Service Unavailable", "the database does not answer; try again"))
+    return await on_problem(request, Problem(503, "Service unavailable", "the database does not answer; try again"))

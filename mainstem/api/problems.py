@@ -38,7 +38,7 @@ async def on_problem(_: Request, error: Exception) -> JSONResponse:
 
 async def on_http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    problem = Problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail))
+    problem = Problem(error.status_code, HTTPStatus(error.status_code).phrase.capitalize(), str(error.detail))
     return answer(problem, dict(error.headers) if error.headers else None)
 
 

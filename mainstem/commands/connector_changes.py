@@ -1,33 +1,27 @@
 """`mainstem connectors diff|forget`: what a run would do, and the end of all that a connector holds."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
-from psycopg_pool import AsyncConnectionPool
 
+from mainstem.commands.connector_desk import IdArgument, Pool, pooled
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
 from mainstem.configured import configured as steerable
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
+from mainstem.log import warn
 from mainstem.person import who
 from mainstem.terminal import visible
-from schemas.database import sentences
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, TopicMismatchError, UnknownNameError
 from schemas.refs import DEFAULT_TENANT
 from sources.guard import Limits, allows
 
 if TYPE_CHECKING:
-    from sources.leases import Pool
     from sources.preview import Preview
 
 SHOWN: Final = 20
 
-T = TypeVar("T")
-
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The connector.")]
 LimitOption = Annotated[int, typer.Option("--limit", metavar="N", min=0, help="Show so many of each kind.")]
 
 
@@ -46,18 +40,21 @@ def diff(
     """
     installation = opened(config, data_dir)
     installation.check_plugins()
-    from mainstem.roles.connectors import runnable  # noqa: PLC0415 - not every command needs the sources
+    from stamina.instrumentation import set_on_retry_hooks  # noqa: PLC0415 - not every command needs the sources
+
+    from mainstem.roles.connectors import runnable  # noqa: PLC0415
+    from sources.http import told  # noqa: PLC0415
     from sources.preview import preview  # noqa: PLC0415
 
     (found,) = runnable(installation, [connector])
     cluster = installation.cluster.cluster_id()
+    set_on_retry_hooks([lambda details: warn(told(details))])
 
-    async def previewed(pool: "Pool") -> "Preview":
+    async def previewed(pool: Pool) -> "Preview":
         with RecordsBar("reading") as bar:
-            async with pool.connection() as connection:
-                return await preview(found, connection, cluster, told=lambda count: bar.show(count, count))
+            return await preview(found, pool, cluster, told=lambda count: bar.show(count, count))
 
-    result = _done(installation, previewed)
+    result = pooled(installation, previewed)
     if as_json:
         typer.echo(orjson.dumps(_document(result)))
     else:
@@ -93,14 +90,14 @@ def forget(
         by=who(),
         runs_here=all(each.runs_here for each in steerable(installation.config) if each.id == connector),
     )
-    installation.cluster.require([installation.topics.changes_definition(connector)])
-    count = len(_done(installation, lambda pool: forgetting.holdings(pool, whose)))
+    _require_topic(installation, connector)
+    count = len(pooled(installation, lambda pool: forgetting.holdings(pool, whose)))
     guard = configured.deletion_guard if configured else None
     limits = Limits(max_count=guard.max_count, max_percent=guard.max_percent) if guard else Limits()
     _ask(connector, count, yes=yes or allows(count, held=0, entities=count, limits=limits))
     publisher = Publisher(installation.client, installation.topics.changes(connector))
     with RecordsBar("deleting", count) as bar:
-        done = _done(
+        done = pooled(
             installation,
             lambda pool: forgetting.forget(pool, publisher, whose, told=lambda each: bar.show(each, count)),
         )
@@ -111,6 +108,19 @@ def forget(
         typer.echo(f"{connector}: {done} {'entity' if done == 1 else 'entities'} deleted; {then}")
 
 
+def _require_topic(installation: Installation, connector: str) -> None:
+    """Raises UnknownNameError for an id that is neither configured nor has a topic: it is a slip."""
+    try:
+        installation.cluster.require([installation.topics.changes_definition(connector)])
+    except TopicMismatchError:
+        if connector in installation.connector_ids:
+            raise
+        known = ", ".join(sorted(installation.connector_ids)) or "none"
+        raise UnknownNameError(
+            f"there is no connector {connector}: it is not configured, and has no topic; configured are: {known}"
+        ) from None
+
+
 def _ask(connector: str, count: int, *, yes: bool) -> None:
     if yes:
         return
@@ -119,16 +129,6 @@ def _ask(connector: str, count: int, *, yes: bool) -> None:
             f"connector {connector} holds {count} entities, more than its deletion guard lets pass: repeat with --yes"
         )
     typer.confirm(f"Delete all {count} entities that connector {connector} holds?", abort=True)
-
-
-def _done(installation: Installation, work: Callable[["Pool"], Awaitable[T]]) -> T:
-    async def within() -> T:
-        pool: Pool = AsyncConnectionPool(installation.dsn, min_size=1, max_size=3, open=False, timeout=10)
-        async with pool:
-            return await work(pool)
-
-    with sentences(installation.dsn):
-        return asyncio.run(within())
 
 
 def _document(result: "Preview") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mainstem.terminal import cell, visible
-from sources.steering import Hold
+from sources.steering import Hold, Residue
 
 REFS_SHOWN: Final = 20
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -31,7 +31,7 @@ def table(statuses: Iterable[dict[str, Any]], console: Console) -> None:
     console.print(shown if shown.row_count else "no connectors are configured")
 
 
-def detail(status: dict[str, Any], console: Console) -> None:
+def detail(status: dict[str, Any], residue: Residue, console: Console) -> None:
     """Print all that is known of one connector."""
     shown = Table.grid(padding=(0, 2))
     error, progress = status["last_error"], status["progress"]
@@ -45,6 +45,8 @@ def detail(status: dict[str, Any], console: Console) -> None:
         "failures in a row": str(status["consecutive_failures"]),
         "last error": f"{error['class']}, {told(error['at'])}: {error['message'] or ''}" if error else "none",
         "held deletions": str(status["held_deletions"]),
+        "kept though gone": str(residue.kept),
+        "refused by the newest run": str(residue.refused),
     }
     if progress:
         rows["progress"] = f"{progress['entities']} entities in {progress['pages']} pages"

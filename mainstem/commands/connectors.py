@@ -1,42 +1,27 @@
 """`mainstem connectors list|status|sync|pause|resume|reset|approve|reject|outage|recovered`."""
 
-import asyncio
-import sys
 import time
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
-from psycopg import AsyncConnection
 from rich.console import Console
 
 from mainstem.api import standings
-from mainstem.commands.connector_views import detail, preview, run_row, table
+from mainstem.commands.connector_desk import Desk, IdArgument, Verdict, connected, ended
+from mainstem.commands.connector_views import detail, run_row, table
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
-from mainstem.commands.progress import RecordsBar
 from mainstem.configured import configured
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
-from mainstem.log import warn
-from mainstem.person import who
-from schemas.database import sentences
-from schemas.errors import ConfigError, ConflictError, UnknownNameError
+from schemas.errors import ConfigError, ConflictError
 from schemas.topics import CONNECTOR_ID
 from sources import steering
-from sources.steering import Configured, Hold
 
-T = TypeVar("T")
-
-POLL_SECONDS: Final = 0.5
-LONELY_SECONDS: Final = 10.0
-"""A request that nobody took up for so long is told of: a runner looks every second."""
-
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The connector.")]
 HoldArgument = Annotated[
     str | None, typer.Argument(metavar="[HOLD]", help="The hold, where more than one may have been seen.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-Work = Callable[[AsyncConnection], Awaitable[T]]
 
 
 def list_connectors(
@@ -51,7 +36,7 @@ def list_connectors(
     """
     installation = opened(config, data_dir)
     every = sorted(configured(installation.config), key=lambda each: each.id)
-    found = _done(installation, lambda connection: steering.statuses(connection, every))
+    found = connected(installation, lambda connection: steering.statuses(connection, every))
     shown = [standings.status(*each) for each in zip(every, found, strict=True)]
     if not as_json:
         table(shown, Console())
@@ -72,11 +57,11 @@ def status(
     Example:
       mainstem connectors status git
     """
-    desk = _Desk(opened(config, data_dir), connector)
+    desk = Desk(opened(config, data_dir), connector)
     if as_json:
         typer.echo(orjson.dumps(desk.status()))
     else:
-        detail(desk.status(), Console())
+        detail(desk.status(), desk.do(lambda connection: steering.residue(connection, desk.connector)), Console())
 
 
 def sync(
@@ -96,7 +81,7 @@ def sync(
       mainstem connectors sync git
       mainstem connectors sync git --changes --wait
     """
-    desk = _Desk(opened(config, data_dir), connector)
+    desk = Desk(opened(config, data_dir), connector)
     before = desk.status() if wait else {}
     if before.get("state") == "paused":
         raise ConflictError(f"connector {connector} is paused: run `mainstem connectors resume {connector}` first")
@@ -105,7 +90,7 @@ def sync(
         desk.tell(f"{connector}: a run was asked for", as_json=as_json)
         return
     failures = before["consecutive_failures"]
-    run = desk.do(lambda connection: _ended(connection, desk.connector, newest, failures=failures))
+    run = desk.do(lambda connection: ended(connection, desk.connector, newest, failures=failures))
     typer.echo(orjson.dumps(run) if as_json else run_row(connector, run))
     if run["outcome"] != "complete":
         raise typer.Exit(1)
@@ -123,9 +108,7 @@ def pause(
     Example:
       mainstem connectors pause git
     """
-    desk = _Desk(opened(config, data_dir), connector)
-    desk.do(lambda connection: steering.pause(connection, desk.connector))
-    desk.tell(f"{connector} is paused", as_json=as_json)
+    Desk(opened(config, data_dir), connector).steer(steering.pause, "is paused", as_json=as_json)
 
 
 def resume(
@@ -140,9 +123,7 @@ def resume(
     Example:
       mainstem connectors resume git
     """
-    desk = _Desk(opened(config, data_dir), connector)
-    desk.do(lambda connection: steering.resume(connection, desk.connector))
-    desk.tell(f"{connector} is resumed", as_json=as_json)
+    Desk(opened(config, data_dir), connector).steer(steering.resume, "is resumed", as_json=as_json)
 
 
 def reset(
@@ -159,9 +140,7 @@ def reset(
     Example:
       mainstem connectors reset git
     """
-    desk = _Desk(opened(config, data_dir), connector)
-    desk.do(lambda connection: steering.reset(connection, desk.connector))
-    desk.tell(f"{connector} begins anew", as_json=as_json)
+    Desk(opened(config, data_dir), connector).steer(steering.reset, "begins anew", as_json=as_json)
 
 
 def approve(
@@ -179,11 +158,8 @@ def approve(
       mainstem connectors approve git
       mainstem connectors approve git --yes
     """
-    desk = _Desk(opened(config, data_dir), connector)
-    found = desk.hold(hold)
-    _confirm(found, f"connectors approve {connector}", "Delete them?", yes=yes)
-    desk.do(lambda connection: steering.approve(connection, desk.connector, found.hold_id, by=who()))
-    _tell_decision(connector, found, "approved", as_json=as_json)
+    verdict = Verdict(verb="approve", state="approved", question="Delete them?", do=steering.approve)
+    Desk(opened(config, data_dir), connector).decide(verdict, hold, yes=yes, as_json=as_json)
 
 
 def reject(
@@ -201,11 +177,8 @@ def reject(
       mainstem connectors reject git
       mainstem connectors reject git --yes
     """
-    desk = _Desk(opened(config, data_dir), connector)
-    found = desk.hold(hold)
-    _confirm(found, f"connectors reject {connector}", "Keep them?", yes=yes)
-    desk.do(lambda connection: steering.reject(connection, desk.connector, found.hold_id, by=who()))
-    _tell_decision(connector, found, "rejected", as_json=as_json)
+    verdict = Verdict(verb="reject", state="rejected", question="Keep them?", do=steering.reject)
+    Desk(opened(config, data_dir), connector).decide(verdict, hold, yes=yes, as_json=as_json)
 
 
 def outage(
@@ -236,86 +209,6 @@ def recovered(
       mainstem connectors recovered team-pay
     """
     _announce(opened(config, data_dir), connector, "recovered", as_json=as_json)
-
-
-class _Desk:
-    """One configured connector, and the database in which it is steered."""
-
-    def __init__(self, installation: Installation, connector_id: str) -> None:
-        self._installation = installation
-        try:
-            self.connector = steering.find(configured(installation.config), connector_id)
-        except UnknownNameError:
-            known = ", ".join(sorted(installation.connector_ids)) or "none"
-            raise UnknownNameError(f"connector {connector_id} is not configured; configured are: {known}") from None
-
-    def do(self, work: Work[T]) -> T:
-        return _done(self._installation, work)
-
-    def status(self) -> dict[str, Any]:
-        return standings.status(self.connector, self.do(lambda connection: steering.status(connection, self.connector)))
-
-    def hold(self, hold_id: str | None) -> Hold:
-        """Return the open hold, which must be *hold_id* where that is given."""
-        found = self.do(lambda connection: steering.holds(connection, self.connector))
-        chosen = [each for each in found if hold_id in (None, str(each.hold_id))]
-        if not chosen:
-            wanted = f" {hold_id}" if hold_id else ""
-            raise UnknownNameError(f"connector {self.connector.id} has no held deletions{wanted} to decide about")
-        return chosen[0]
-
-    def tell(self, sentence: str, *, as_json: bool) -> None:
-        typer.echo(orjson.dumps(self.status()) if as_json else sentence)
-
-
-def _done(installation: Installation, work: Work[T]) -> T:
-    """Do *work* over a connection of its own. Raises UnavailableError for whatever Postgres does."""
-    dsn = installation.dsn
-
-    async def connected() -> T:
-        async with await AsyncConnection.connect(dsn, autocommit=True, connect_timeout=10) as connection:
-            return await work(connection)
-
-    with sentences(dsn):
-        return asyncio.run(connected())
-
-
-async def _ended(connection: AsyncConnection, connector: Configured, newest: int, *, failures: int) -> dict[str, Any]:
-    """Return the first run after *newest* that is seen to have ended, or to have failed and to wait for its next
-    attempt. *failures*: how many there were in a row before it was asked for.
-    """
-    began, is_told, read = time.monotonic(), False, 0
-    with RecordsBar(f"{connector.id}: entities read") as bar:
-        while True:
-            rows = await steering.runs(connection, connector, limit=1)
-            if rows and rows[0]["run"] > newest:
-                bar.advance(rows[0]["entities"] - read)
-                read, is_told = rows[0]["entities"], True
-                if rows[0]["ended_at"] is not None:
-                    return standings.run(rows[0])
-                now = await steering.status(connection, connector)
-                if now.consecutive_failures > failures:
-                    return standings.failed_run(rows[0], now)
-            elif not is_told and time.monotonic() - began > LONELY_SECONDS:
-                is_told = True
-                warn(f"nobody has begun a run of {connector.id} yet: does `mainstem connectors run` or `up` run?")
-            await asyncio.sleep(POLL_SECONDS)
-
-
-def _confirm(hold: Hold, command: str, question: str, *, yes: bool) -> None:
-    sys.stderr.write(f"{preview(hold)}\n")
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise ConfigError(f"{command}: add --yes to do it without being asked")
-    typer.confirm(question, abort=True, err=True)
-
-
-def _tell_decision(connector: str, hold: Hold, state: str, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(orjson.dumps({"hold_id": str(hold.hold_id), "state": state, "count": len(hold.refs)}))
-    else:
-        typer.echo(f"{connector}: {len(hold.refs)} held deletions are {state}")
 
 
 def _announce(installation: Installation, connector: str, op: Any, *, as_json: bool) -> None:

@@ -43,37 +43,3 @@ def opened(config: Path | None, data_dir: Path = DEFAULT_DATA_DIR, *, base_dir: 
     for warning in installation.config.warnings:
         log.warn(warning)
     return installation
-
-
-configuration_check: Final = group("Check the configuration.")
-
-
-@configuration_check.command("check")
-def check(config: ConfigOption = None, data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
-    """Read the configuration and name everything in it that cannot be used.
-
-    Example: mainstem config check --config mainstem.yaml
-    """
-    installation = opened(config, data_dir)
-    from mainstem.roles.connectors import runnable  # noqa: PLC0415 - not every command needs the sources
-
-    installation.check_plugins()
-    runnable(installation)
-    _warn_of_missing_directories(installation)
-    count = len(installation.config.connectors)
-    typer.echo(f"{installation.config.origin.file}: right; {count} connector{'' if count == 1 else 's'}")
-
-
-def _warn_of_missing_directories(installation: Installation) -> None:
-    """A directory may come later, or be on another machine; more likely its path is a slip."""
-    origin = installation.config.origin
-    for each in installation.config.connectors:
-        path = each.connection.get("path")
-        if each.enabled and each.type == "git" and isinstance(path, str) and not (origin.base_dir / path).is_dir():
-            place = origin.places.get(each.connector_id, each.connector_id)
-            log.warn(f"{place}.connection.path: there is no directory {(origin.base_dir / path).resolve()}")
-
-
-@configuration_check.callback()
-def _group() -> None:
-    """Keeps `check` a command of its own although it is the only one."""

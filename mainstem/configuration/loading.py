@@ -27,12 +27,8 @@ def load(file: Path | None = None, *, environ: Mapping[str, str], base_dir: Path
     """
     chosen = file or DEFAULT_FILE
     faults = Faults(chosen.name)
-    must_exist = file is not None
     texts: dict[str, str] = {}
-    document = _main_document(chosen, faults, texts) if must_exist or chosen.exists() else {}
-    document = substitute(document, environ, faults)
-    warnings = apply_variables(document, environ, faults)
-    warnings += _append_connectors(document, chosen.parent, environ, faults, texts)
+    document, warnings = _document(file, environ, faults, texts)
     base_dir = base_dir or chosen.parent
     config = _validated(document, faults, {"environ": environ, "base_dir": base_dir})
     warnings += tuple(doubts.about(config, faults))
@@ -44,6 +40,58 @@ def load(file: Path | None = None, *, environ: Mapping[str, str], base_dir: Path
         places={each.connector_id: faults.place(("connectors", n)) for n, each in enumerate(config.connectors)},
     )
     return config
+
+
+def load_rest(file: Path | None = None, *, environ: Mapping[str, str]) -> Config | None:
+    """Read what :func:`load` refuses, less the keys that it refuses it for, so that the rest can be looked at as well.
+
+    None where too little is left.
+    """
+    chosen = file or DEFAULT_FILE
+    faults = Faults(chosen.name)
+    document, _ = _document(file, environ, faults, {})
+    context = {"environ": environ, "base_dir": chosen.parent}
+    places = dict(enumerate(document["connectors"])) if isinstance(document.get("connectors"), list) else {}
+    try:
+        Config.model_validate(document, context=context)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            _drop(document, places, fault["loc"])
+    document["connectors"] = list(places.values())
+    try:
+        config = Config.model_validate(document, context=context)
+    except ValidationError:
+        return None
+    kept = {
+        each.connector_id: faults.place(("connectors", n)) for n, each in zip(places, config.connectors, strict=True)
+    }
+    config._origin = Origin(file=chosen.name, base_dir=chosen.parent, texts={}, warnings=(), places=kept)  # noqa: SLF001
+    return config
+
+
+def _drop(document: dict[str, Any], connectors: dict[int, Any], path: tuple[int | str, ...]) -> None:
+    """Take what stands at *path* away: the key of a connector or, where it is none without, all of the connector."""
+    section, *steps = path or ("",)
+    if section != "connectors" or not steps or not isinstance(steps[0], int):
+        document.pop(str(section), None)
+        return
+    number, keys = steps[0], steps[1:]
+    if keys and keys[0] not in ("connector_id", "type") and isinstance(connectors.get(number), dict):
+        connectors[number].pop(keys[0], None)
+    else:
+        connectors.pop(number, None)
+
+
+def _document(
+    file: Path | None, environ: Mapping[str, str], faults: Faults, texts: dict[str, str]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what was written, variables and all, and warnings."""
+    chosen = file or DEFAULT_FILE
+    document = _main_document(chosen, faults, texts) if file is not None or chosen.exists() else {}
+    document = substitute(document, environ, faults)
+    warnings = apply_variables(document, environ, faults)
+    warnings += _append_connectors(document, chosen.parent, environ, faults, texts)
+    return document, warnings
 
 
 def _main_document(file: Path, faults: Faults, texts: dict[str, str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Where a secret is kept, as `secret_ref` says it, and the fetching of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,6 +50,15 @@ def _from_file(path: Path, said: str) -> SecretStr:
     if not value:
         raise ConfigError(f"secret_ref: {said} is empty; write the secret into it")
     return SecretStr(value)
+
+
+def secret_refs(settings: Mapping[str, Any], place: str) -> Iterator[tuple[str, str]]:
+    """Yield each `secret_ref` within *settings* behind the place of its key."""
+    for name, value in settings.items():
+        if name == "secret_ref" and isinstance(value, str):
+            yield f"{place}.{name}", value
+        elif isinstance(value, Mapping):
+            yield from secret_refs(value, f"{place}.{name}")
 
 
 def _plain_or_fetched(value: Any, info: ValidationInfo) -> Any:

@@ -1,6 +1,7 @@
 """The role `connectors`: runs every connector whose type runs here."""
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import Collection
@@ -24,7 +25,7 @@ from sources.base import Source, SourceSettings
 from sources.connector import Connector, Place
 from sources.guard import Limits
 from sources.mapping import Mapper
-from sources.registry import source_class
+from sources.registry import installed, source_class
 from sources.runner import Runner
 from sources.schedule import Schedule
 from sources.sieve import Sieve
@@ -34,7 +35,16 @@ log = structlog.get_logger(__name__)
 PATIENCE_SECONDS: Final = 300.0
 """For how long a connector may get nowhere, be it for its source, Kafka or Postgres, before the role is not ready."""
 _POOL: Final = 10
+_CONNECTION: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 _THREADS: Final = 3
+_OBJECTS: Final = 10_000
+"""So many new ones, and Python looks for circles: a page has as many, and none of them."""
 
 
 def runnable(installation: Installation, ids: Collection[str] = ()) -> list[Connector]:
@@ -49,6 +59,19 @@ def runnable(installation: Installation, ids: Collection[str] = ()) -> list[Conn
     return [connector_of(each, installation) for name, each in found.items() if name in ids or not ids]
 
 
+def check_sources(installation: Installation) -> None:
+    """Raise ConfigError with the settings of every enabled connector that its type cannot use."""
+    faults = []
+    for each in installation.config.connectors:
+        if each.enabled and each.type in installed():
+            try:
+                _source(each, installation)
+            except ConfigError as error:
+                faults.append(str(error))
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
 def run(installation: Installation, ids: Collection[str], options: RoleOptions) -> None:
     """Run the connectors until a signal."""
     connectors = runnable(installation, ids)
@@ -61,6 +84,9 @@ def run(installation: Installation, ids: Collection[str], options: RoleOptions) 
 async def _run(connectors: list[Connector], installation: Installation, options: RoleOptions) -> None:
     loop = asyncio.get_running_loop()
     stop = stop_on_signals(loop)
+    # A page is tens of thousands of objects: what was imported lives for ever, and need not be looked at each time.
+    gc.freeze()
+    gc.set_threshold(_OBJECTS)
     if not connectors:
         log.warning("connectors.nothing_to_run")
         present(options, lambda: readiness([]))
@@ -71,7 +97,12 @@ async def _run(connectors: list[Connector], installation: Installation, options:
     loop.set_default_executor(ThreadPoolExecutor(_THREADS * len(connectors)))
     # Two for each connector: one that it works with, one that renews its lease meanwhile.
     pool = AsyncConnectionPool(
-        installation.dsn, min_size=1, max_size=min(_POOL, 2 * len(connectors)), timeout=_POOL, open=False
+        installation.dsn,
+        min_size=1,
+        max_size=min(_POOL, 2 * len(connectors)),
+        timeout=_POOL,
+        kwargs=_CONNECTION,
+        open=False,
     )
     async with pool:
         place = place_of(installation, pool)

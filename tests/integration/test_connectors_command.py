@@ -112,6 +112,14 @@ def test_a_status_shows_the_last_error_without_what_a_terminal_would_obey(instal
     assert "\x1b" not in out
 
 
+def test_a_status_shows_what_is_not_as_the_source_has_it(installed):
+    installed.rows.run("complete", refused=2)
+    installed.rows.ledger("a", "b", "c")
+    installed.rows.do("UPDATE ingestion_entity_refs SET kept = entity_ref <> 'component:default/a'")
+    lines = [" ".join(line.split()) for line in installed.run("status", "git").out.splitlines()]
+    assert lines[-2:] == ["kept though gone 2", "refused by the newest run 2"]
+
+
 @pytest.mark.parametrize("command", ["status", "sync", "pause", "resume", "reset", "approve", "reject"])
 def test_a_connector_that_is_not_configured_is_named_beside_those_that_are(installed, command):
     with pytest.raises(UnknownNameError, match=f"nobody is not configured; configured are: {LONG}, git, team"):
@@ -173,7 +181,7 @@ def test_nobody_waits_for_a_connector_that_is_paused(installed):
 
 
 def test_a_run_that_nobody_begins_is_told_of(installed, monkeypatch, capfd):
-    monkeypatch.setattr("mainstem.commands.connectors.LONELY_SECONDS", 0.0)
+    monkeypatch.setattr("mainstem.commands.connector_desk.LONELY_SECONDS", 0.0)
     began = threading.Timer(1.5, lambda: runner_of(installed.rows, "complete", entities=1).join())
     began.start()
     found = installed.run("sync", "git", "--wait")
@@ -266,3 +274,10 @@ def test_every_example_of_the_help_has_a_line_of_its_own(installed, command):
     lines = [line.strip() for line in installed.run(command, "--help").out.splitlines()]
     assert all(line.count("mainstem connectors") == 1 for line in lines if line.startswith("mainstem"))
     assert any(line.startswith(f"mainstem connectors {command}") for line in lines)
+
+
+def test_a_connector_to_forget_that_nobody_knows_is_a_slip(kafka, shared, tmp_path):
+    installed = Installed(shared, tmp_path, kafka, f"t-{uuid.uuid4().hex[:8]}")
+    told = f"there is no connector nope: it is not configured, and has no topic; configured are: {LONG}, git, team"
+    with pytest.raises(UnknownNameError, match=told):
+        installed.run("forget", "nope", "--yes")

@@ -329,6 +329,14 @@ def test_a_run_is_told_with_its_counts_and_its_error(api, rows):
     }
 
 
+def test_a_run_that_failed_and_waits_for_its_next_attempt_is_not_told_as_running(api, rows):
+    number = rows.run("running", pages=2)
+    rows.state(run=number, phase="rest", consecutive_failures=1, last_error_class="E", last_error_message="no answer")
+    found = api.get("/v1/connectors/git/runs").json()["items"][0]
+    error = {"class": "E", "message": "no answer"}
+    assert (found["outcome"], found["ended_at"], found["error"]) == ("failed", None, error)
+
+
 def test_held_deletions_are_shown_with_what_would_be_deleted(api, rows):
     hold_id = rows.hold("b", "a", entities=16)
     rows.ledger("c")
@@ -390,7 +398,9 @@ def test_nothing_is_decided_twice_or_too_late(api, rows, verdict, options):
 )
 def test_what_is_not_there_is_a_problem(api, method, path, code):
     answer = api.request(method, path)
+    title = answer.json()["title"]
     assert (code, "application/problem+json") == (answer.status_code, answer.headers["content-type"])
+    assert title == title.capitalize()
 
 
 def test_a_hold_of_another_connector_is_not_there(api, rows):

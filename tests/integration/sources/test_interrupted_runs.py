@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.errors import NotAcknowledgedError
+from sources.guard import Limits
 from sources.runner import Runner
 from sources.schedule import Schedule
 from tests.integration.sources.scripted import Scripted, many
@@ -99,3 +100,54 @@ def test_a_page_that_kafka_did_not_acknowledge_is_read_again(stage):
     _interrupted(stage, source, "page.intended", 2)
     stage.look(source)
     assert len(stage.held()) == 20
+
+
+def test_what_an_unchanged_run_saw_before_it_was_interrupted_is_not_deleted_when_it_goes_on(stage):
+    source = Scripted(many(30))
+    stage.look(source)
+    _interrupted(stage, source, "page.read", 3)
+    stage.look(source)
+    assert (len(stage.held()), [(run["outcome"], run["deleted"]) for run in stage.runs]) == (
+        30,
+        [("complete", 0), ("complete", 0)],
+    )
+
+
+@pytest.fixture
+def large(stage):
+    """A source that held so many entities that to delete what it has lost takes two batches."""
+    stage.limits = Limits(max_count=2_000, max_percent=100)
+    system = many(1_011)
+    source = Scripted(system, size=500)
+    stage.look(source)
+    for name in list(system)[10:]:
+        del system[name]
+    return source
+
+
+def test_a_sweep_ends_between_two_batches_when_it_is_told_to_and_goes_on_later(stage, large):
+    async def working(place):
+        runner, stop = Runner(stage.connector(large), place), asyncio.Event()
+        await runner.begin()
+        stage.reached = lambda label: stop.set() if label == "sweep.forgotten" else None
+        await runner.look(stop)
+
+    stage.run(working)
+    stage.reached = _nothing
+    between = len(stage.ledger), stage.runs[-1]["outcome"]
+    stage.look(large)
+    assert (between, len(stage.ledger), stage.runs[-1]["outcome"]) == ((11, "running"), 10, "complete")
+
+
+def test_a_sweep_ends_between_two_batches_when_somebody_pauses_the_connector(stage, large):
+    def pause(label):
+        if label == "sweep.forgotten":
+            stage.rows("UPDATE ingestion_state SET paused = true")
+
+    stage.reached = pause
+    stage.look(large, times=2)
+    stage.reached = _nothing
+    between = len(stage.ledger), stage.runs[-1]["outcome"]
+    stage.rows("UPDATE ingestion_state SET paused = false")
+    stage.look(large)
+    assert (between, len(stage.ledger), stage.runs[-1]["outcome"]) == ((11, "running"), 10, "complete")

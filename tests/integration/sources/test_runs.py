@@ -299,12 +299,27 @@ def test_three_failures_announce_an_outage_and_an_answer_ends_it(stage):
     ) == ([("scripted", 0), ("scripted", 1)], [("scripted", 0), ("scripted", 1)], None)
 
 
+def test_a_run_in_which_nothing_has_changed_writes_no_row_of_the_ledger(stage):
+    source, rows = Scripted(many(25)), "SELECT entity_ref, xmin::text FROM ingestion_entity_refs ORDER BY 1"
+    stage.look(source)
+    before = stage.rows(rows)
+    stage.look(source)
+    assert (stage.rows(rows), stage.runs[-1]["unchanged"]) == (before, 25)
+
+
 def _previewed(stage, source):
     async def working(place):
-        async with place.pool.connection() as connection:
-            return await preview(stage.connector(source), connection, place.cluster)
+        return await preview(stage.connector(source), place.pool, place.cluster)
 
     return stage.run(working)
+
+
+def test_a_preview_leaves_no_transaction_open_while_the_source_is_read(stage):
+    source, found = Scripted(many(25)), []
+    idle = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%%'"
+    source.before = lambda number: found.extend(stage.rows(idle)) if number else None
+    _previewed(stage, source)
+    assert found == [{"count": 0}, {"count": 0}]
 
 
 def test_a_preview_says_what_the_next_run_does_and_does_nothing(stage):

@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mainstem.cli import app
+from schemas.errors import ConfigError
 
 
 @pytest.fixture
@@ -35,3 +36,28 @@ def test_a_directory_that_is_there_or_not_asked_for_is_not_told(checked, tmp_pat
     if is_enabled == "true":
         (tmp_path / "catalog").mkdir()
     assert checked(GIT % is_enabled)[1] == ""
+
+
+def test_a_secret_that_is_not_there_is_told_and_may_be_where_the_connector_runs(checked):
+    auth = "{type: bearer_token, secret_ref: 'env:NO_SUCH_TOKEN'}"
+    source = f"{{connector_id: b, type: backstage, connection: {{base_url: 'http://b.acme.com', auth: {auth}}}}}"
+    place = "mainstem.yaml: connectors[0].connection.auth.secret_ref"
+    warning = f"mainstem: warning: {place}: the variable NO_SUCH_TOKEN is not set or empty; set it\n"
+    assert checked(f"connectors: [{source}]\n") == ("mainstem.yaml: right; 1 connector\n", warning)
+
+
+def test_all_mistakes_of_a_connector_are_told_at_once(tmp_path, monkeypatch):
+    (tmp_path / "connectors.d").mkdir()
+    (tmp_path / "connectors.d" / "b.yaml").write_text(
+        "{connector_id: b, type: backstage, priorty: 3, ttl: soon, filters: ['spec.lifecycle !!'],"
+        " connection: {base_ur: 'http://b.acme.com'}}"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        CliRunner().invoke(app, ["config", "check"], catch_exceptions=False)
+    assert str(refused.value).splitlines() == [
+        "connectors.d/b.yaml: ttl: a duration is seconds or 90s, 15m, 24h, 7d",
+        "connectors.d/b.yaml: priorty: unknown key; did you mean priority?",
+        "connectors.d/b.yaml: filters[0]: character 16 of the expression is not expected there",
+        "connector b: connection.base_ur: unknown key; known are auth, base_url",
+    ]
