@@ -52,6 +52,12 @@ class Backstage:
     # -- its life
 
     def start(self) -> "Backstage":
+        self.launch()
+        self.wait_until_ready()
+        return self
+
+    def launch(self) -> None:
+        """Start it and do not wait."""
         node = shutil.which("node")
         assert node is not None
         command = Command(
@@ -63,8 +69,14 @@ class Backstage:
             death_signal=signal.SIGKILL,
         )
         self._child = Child(command)
-        self._wait_until_ready(self._child)
-        return self
+
+    def wait_until_ready(self) -> None:
+        assert self._child is not None
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._is_ready():
+            assert self._child.running, f"Backstage ended while it started:\n{self.tail()}"
+            assert time.monotonic() < deadline, f"Backstage is not ready after {READY_SECONDS} s:\n{self.tail()}"
+            time.sleep(0.25)
 
     def stop(self) -> None:
         if self._child is not None:
@@ -171,13 +183,6 @@ class Backstage:
         shutil.copytree(BACKEND, self._home, ignore=shutil.ignore_patterns("node_modules", "package-lock.json"))
         shutil.copytree(module, self._home / "node_modules" / MODULE_NAME)
         (self._home / "app-config.yaml").write_text(yaml.safe_dump(dict(config)))
-
-    def _wait_until_ready(self, child: Child) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while not self._is_ready():
-            assert child.running, f"Backstage ended while it started:\n{self.tail()}"
-            assert time.monotonic() < deadline, f"Backstage is not ready after {READY_SECONDS} s:\n{self.tail()}"
-            time.sleep(0.25)
 
     def _is_ready(self) -> bool:
         try:
