@@ -31,11 +31,11 @@ class Backstage:
 
     *installed* has the `node_modules` of the backend, *module* is the folder that ours was unpacked into, *admin* the
     DSN of a superuser of the Postgres that it shall use. *files*: addresses of location files that it shall read;
-    *limit*: the largest body that our module takes.
+    *is_measured*: it is as slow and as generous as Backstage is by default, and has `bare.js` beside.
     """
 
     def __init__(
-        self, installed: Path, module: Path, admin: str, *, files: Sequence[str] = (), limit: str = "1mb"
+        self, installed: Path, module: Path, admin: str, *, files: Sequence[str] = (), is_measured: bool = False
     ) -> None:
         self.token = f"token-{uuid.uuid4().hex}"
         self.port = free_ports(1)[0]
@@ -47,7 +47,13 @@ class Backstage:
         self._log = self._home / "backstage.log"
         self._child: Child | None = None
         self._client = httpx2.Client(base_url=self.url, timeout=60, headers={"Authorization": f"Bearer {self.token}"})
-        self._lay_out(module, _app_config(self, conninfo.conninfo_to_dict(admin), files, limit))
+        config = _app_config(self, conninfo.conninfo_to_dict(admin), files)
+        self._measured = {"MEASURED": "1"} if is_measured else {}
+        if not is_measured:
+            # What it was processing when it ended is processed again after this time, by default 100 to 150 s.
+            config["catalog"]["processingInterval"] = {"seconds": 5}
+            config["catalog"]["providers"]["mainstem"]["bodyLimit"] = "1mb"
+        self._lay_out(module, config)
 
     # -- its life
 
@@ -65,7 +71,7 @@ class Backstage:
             directory=self._home,
             log=self._log,
             stop_signal=signal.SIGTERM,
-            environment={**os.environ, "NODE_ENV": "production", "LOG_LEVEL": "warn"},
+            environment={**os.environ, "NODE_ENV": "production", "LOG_LEVEL": "warn", **self._measured},
             death_signal=signal.SIGKILL,
         )
         self._child = Child(command)
@@ -197,7 +203,7 @@ class Backstage:
                 admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def _app_config(backstage: Backstage, postgres: Mapping[str, Any], files: Sequence[str], limit: str) -> dict[str, Any]:
+def _app_config(backstage: Backstage, postgres: Mapping[str, Any], files: Sequence[str]) -> dict[str, Any]:
     connection = {key: postgres[key] for key in ("host", "port", "user", "password") if key in postgres}
     access = {"type": "static", "options": {"token": backstage.token, "subject": "mainstem"}}
     rules = [{"allow": ["Component", "System", "API", "Resource", "Location", "Domain", "Group", "User"]}]
@@ -211,11 +217,9 @@ def _app_config(backstage: Backstage, postgres: Mapping[str, Any], files: Sequen
             "reading": {"allow": [{"host": host} for host in sorted({urlsplit(file).netloc for file in files})]},
         },
         "catalog": {
-            # What it was processing when it ended is processed again after this time, by default 100 to 150 s.
-            "processingInterval": {"seconds": 5},
             "rules": rules,
             "locations": [{"type": "url", "target": file, "rules": rules} for file in files],
-            "providers": {"mainstem": {"shards": SHARDS, "bodyLimit": limit}},
+            "providers": {"mainstem": {"shards": SHARDS}},
         },
     }
 
