@@ -18,7 +18,18 @@ from mainstem.configuration.kafka import KafkaConfig
 from mainstem.configuration.rules import MergeConfig
 from mainstem.configuration.secrets import Secret
 from mainstem.configuration.section import Section
-from mainstem.configuration.values import Count, Duration, Integer, TenantId, Text, TopicPrefix, is_loopback, not_empty
+from mainstem.configuration.values import (
+    Count,
+    Duration,
+    Integer,
+    TenantId,
+    Text,
+    TopicPrefix,
+    WebAddress,
+    WholeSeconds,
+    is_loopback,
+    not_empty,
+)
 from schemas.refs import DEFAULT_TENANT
 
 DEFAULT_SINKS: dict[str, dict[str, Any]] = {
@@ -97,12 +108,21 @@ class SinkConfig(Section, extra="allow"):
         return [("enabled", self.enabled)]
 
 
+class LocationRefreshConfig(Section):
+    """The Backstage that is told when one of the files has changed."""
+
+    base_url: WebAddress
+    token: Secret | None = None
+    interval: WholeSeconds = timedelta(seconds=5)
+
+
 class LocationsConfig(Section):
     """Files of the catalogue for a Backstage without our module."""
 
     secret: Secret
     shards: Annotated[Count, AfterValidator(_not_too_many_shards)] = 16
     kinds: tuple[Text, ...] | None = None
+    refresh: LocationRefreshConfig | None = None
 
     @field_validator("secret")
     @classmethod

@@ -311,6 +311,11 @@ class BackstageMetrics:
             "Unix time at which the last resync was complete; 0 before the first one.",
             registry=registry,
         )
+        self.resync_interval = Gauge(
+            "mainstem_backstage_resync_interval_seconds",
+            "The time between two resyncs, as it is configured.",
+            registry=registry,
+        )
         self.resynced = Counter(
             "mainstem_backstage_resynced_shards",
             "Shards that a resync found as they were left (unchanged), or put anew (put).",

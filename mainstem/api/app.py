@@ -31,6 +31,7 @@ from mainstem.api import (
 from mainstem.api.body_cap import BodyCap
 from mainstem.api.census import count_for_ever
 from mainstem.api.description import describe
+from mainstem.api.location_refresh import refresh_for_ever
 from mainstem.api.locations import Locations
 from mainstem.api.measures import begin, measure
 from mainstem.api.parameters import only_known
@@ -112,11 +113,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await pool.open(wait=False)
     app.state.pool = pool
     app.state.metrics.watch_pool(pool.get_stats)
-    counting = asyncio.create_task(count_for_ever(pool, app.state.metrics))
+    tasks = [asyncio.create_task(count_for_ever(pool, app.state.metrics))]
+    if settings.locations is not None and settings.locations.refresh is not None:
+        telling = refresh_for_ever(pool, settings.locations, settings.locations.refresh)
+        tasks.append(asyncio.create_task(telling))
     try:
         yield
     finally:
-        counting.cancel()
+        for task in tasks:
+            task.cancel()
         await pool.close()
 
 

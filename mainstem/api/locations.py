@@ -5,12 +5,13 @@ Backstage sends no header that says who it is: whoever knows the secret of `api.
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import SecretStr
@@ -37,6 +38,17 @@ class Locations:
     secret: SecretStr
     shards: int
     kinds: frozenset[str] | None
+    refresh: "Refresh | None" = None
+    """None = nobody is told of a change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refresh:
+    """The Backstage that reads the files, and how often is looked whether there is something to tell it."""
+
+    base_url: str
+    token: SecretStr | None
+    seconds: float
 
 
 @router.get("/{secret}/{name}")
@@ -47,10 +59,8 @@ async def get_location(request: Request, secret: str, name: str, if_none_match: 
     if locations is None or shard is None:
         # The same for whoever guesses the secret and for whoever has it.
         raise Problem(404, "Not found", "nothing is here")
-    kinds = None if locations.kinds is None else sorted(locations.kinds)
     async with request.app.state.pool.connection() as connection:
-        found = await connection.execute(_QUERIES["location_refs"], {"tenant": DEFAULT_TENANT, "kinds": kinds})
-        refs = [(ref, content_hash) async for ref, content_hash in found if _is_in(ref, shard, locations.shards)]
+        refs = [each async for at, each in _refs(connection, locations) if at == shard]
         if is_known(_etag(refs), if_none_match):
             return not_modified(_etag(refs))
         wanted = {"tenant": DEFAULT_TENANT, "refs": [ref for ref, _ in refs]}
@@ -60,16 +70,30 @@ async def get_location(request: Request, secret: str, name: str, if_none_match: 
     return Response(body or b"# no entities\n", media_type="application/yaml", headers={"ETag": etag})
 
 
+async def etags(connection: psycopg.AsyncConnection, locations: Locations) -> dict[int, str]:
+    """Return the ETag of each file."""
+    shards: dict[int, list[tuple[str, str]]] = {shard: [] for shard in range(locations.shards)}
+    async for shard, each in _refs(connection, locations):
+        shards[shard].append(each)
+    return {shard: _etag(entities) for shard, entities in shards.items()}
+
+
+async def _refs(
+    connection: psycopg.AsyncConnection, locations: Locations
+) -> AsyncIterator[tuple[int, tuple[str, str]]]:
+    """Yield the shard, and reference and content hash, of every entity that is in a file, in the files' order."""
+    kinds = None if locations.kinds is None else sorted(locations.kinds)
+    found = await connection.execute(_QUERIES["location_refs"], {"tenant": DEFAULT_TENANT, "kinds": kinds})
+    async for ref, content_hash in found:
+        yield shard_of(entity_key(DEFAULT_TENANT, ref), locations.shards), (ref, content_hash)
+
+
 def _shard(locations: Locations, secret: str, name: str) -> int | None:
     number = name.removesuffix(".yaml")
     is_right = hmac.compare_digest(secret.encode(), locations.secret.get_secret_value().encode())
     if not is_right or number == name or not (number.isascii() and number.isdigit()) or str(int(number[:9])) != number:
         return None
     return int(number) if int(number) < locations.shards else None
-
-
-def _is_in(ref: str, shard: int, shards: int) -> bool:
-    return shard_of(entity_key(DEFAULT_TENANT, ref), shards) == shard
 
 
 def _etag(entities: Iterable[tuple[str, str]]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
@@ -126,6 +127,15 @@ def _servers(value: str) -> str:
     return value
 
 
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an address such as https://backstage.acme.com")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must be an address without user, password, ? and #")
+    return value.rstrip("/")
+
+
 def _readable(value: str, info: ValidationInfo) -> str:
     path = (info.context or {}).get("base_dir", Path()) / _not_blank(value)
     try:
@@ -172,6 +182,7 @@ TopicPrefix = Annotated[
         _matching(_PREFIX, "a prefix is up to 100 letters, digits, dashes and underscores, parts joined by .")
     ),
 ]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 Servers = Annotated[str, AfterValidator(_servers)]
 File = Annotated[str, AfterValidator(_readable)]
 """A file that is there; its path, from here."""

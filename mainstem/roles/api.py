@@ -7,8 +7,8 @@ from prometheus_client import REGISTRY
 
 from mainstem.access.jwt import Issuer
 from mainstem.api.app import Settings, make_app
-from mainstem.api.locations import Locations
-from mainstem.config import JwtConfig, LocationsConfig
+from mainstem.api.locations import Locations, Refresh
+from mainstem.config import JwtConfig, LocationRefreshConfig, LocationsConfig
 from mainstem.configured import configured
 from mainstem.installation import Installation
 from mainstem.roles.role import RoleOptions, announce, listen
@@ -51,4 +51,12 @@ def _locations(configured: LocationsConfig | None) -> Locations | None:
     if configured is None:
         return None
     kinds = None if configured.kinds is None else frozenset(kind.lower() for kind in configured.kinds)
-    return Locations(secret=configured.secret, shards=configured.shards, kinds=kinds)
+    return Locations(
+        secret=configured.secret, shards=configured.shards, kinds=kinds, refresh=_refresh(configured.refresh)
+    )
+
+
+def _refresh(configured: LocationRefreshConfig | None) -> Refresh | None:
+    if configured is None:
+        return None
+    return Refresh(base_url=configured.base_url, token=configured.token, seconds=configured.interval.total_seconds())

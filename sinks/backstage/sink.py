@@ -56,6 +56,7 @@ class BackstageSink(Sink):
         if not settings.dsn:
             raise ConfigError("the sink backstage needs a database; set postgres.dsn")
         metrics = BackstageMetrics(settings.registry or CollectorRegistry())
+        metrics.resync_interval.set(options.resync_seconds)
         self._metrics = metrics
         self._session = Session(settings.dsn, settings.name)
         self._offsets = Offsets(settings.name)
@@ -88,6 +89,9 @@ class BackstageSink(Sink):
             anew = self._rebuilds.read(cursor) | idle | self._outside(cursor, stored)
         self._aside, self._refused = [], set()
         self._leads = any(number == 0 for _, number in partitions)
+        if not self._leads:
+            # Whoever leads now counts; what was counted here would stand beside it for ever.
+            self._metrics.hold({})
         return {partition: offset for partition, offset in stored.items() if partition not in anew}
 
     def write(self, batch: Sequence[Delivery], positions: Positions) -> None:

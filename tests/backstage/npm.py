@@ -1,14 +1,16 @@
-"""npm, run by tests.
+"""npm, run by tests. `python -m tests.backstage.npm` installs what they need.
 
 Backstage is kept in the cache of the embedded services; our module is built where it lies.
 """
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,16 +46,22 @@ def installed_backend() -> Path:
 
 def install_module(site: Path) -> None:
     """Build and pack the module as it would be published, and put what the package holds into *site*."""
-    with _exclusive(default_cache_dir() / "backstage"):
-        if _is_stale(MODULE):
-            npm("ci", "--ignore-scripts", "--prefer-offline", cwd=MODULE)
-        site.mkdir(parents=True)
+    site.mkdir(parents=True)
+    prepare_module()
+    with _exclusive(MODULE):
         npm("pack", "--pack-destination", str(site), cwd=MODULE)
     (archive,) = site.glob("*.tgz")
     with tarfile.open(archive) as packed:
         packed.extractall(site, filter="data")
     (site / "package").rename(site / MODULE_NAME)
     archive.unlink()
+
+
+def prepare_module() -> None:
+    """Install what the module is built and checked with, where that is not what its lock says."""
+    with _exclusive(MODULE):
+        if _is_stale(MODULE):
+            npm("ci", "--ignore-scripts", "--prefer-offline", cwd=MODULE)
 
 
 def _is_stale(package: Path) -> bool:
@@ -70,6 +78,16 @@ def npm(*arguments: str, cwd: Path) -> None:
 @contextmanager
 def _exclusive(directory: Path) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    held = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(held)
+
+
+if __name__ == "__main__":
+    # Half a gigabyte together: mostly a wait for the registry and the disk.
+    with ThreadPoolExecutor(2) as pool:
+        for installing in [pool.submit(installed_backend), pool.submit(prepare_module)]:
+            installing.result()

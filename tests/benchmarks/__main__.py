@@ -2,7 +2,8 @@
 
 usage: python -m tests.benchmarks [NAME…] [--quick] [--repeats N] [--json]
 
-NAME is a benchmark or its letter: a engines, b recovery, c sink-rows, d latency, e memory, f growth, g connectors.
+NAME is a benchmark or its letter: a engines, b recovery, c sink-rows, d latency, e memory, f growth, g connectors,
+h backstage.
 `--quick` is for trying out: its figures mean nothing.
 """
 
@@ -26,8 +27,9 @@ BENCHMARKS = {
     "memory": "tests.benchmarks.memory",
     "growth": "tests.benchmarks.growth",
     "connectors": "tests.benchmarks.connectors",
+    "backstage": "tests.benchmarks.backstage",
 }
-LETTERS = dict(zip("abcdefg", BENCHMARKS, strict=True))
+LETTERS = dict(zip("abcdefgh", BENCHMARKS, strict=True))
 
 
 def main() -> None:

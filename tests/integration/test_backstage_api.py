@@ -1,13 +1,18 @@
 """What the API tells of and to a Backstage: emissions, and the catalogue as location files."""
 
+import json
+
 import psycopg
 import pytest
 import yaml
 from pydantic import SecretStr
 
-from mainstem.api.locations import Locations
+from mainstem.api.locations import Locations, Refresh
 from schemas.database import migrate
+from sinks.backstage.descriptors import shard_of
+from tests.acceptance.running import eventually
 from tests.integration.test_api import serving
+from tests.source_server import as_json, source_server, with_status
 
 SECRET = "0123456789abcdef0123456789abcdef"
 FILES = f"/backstage/v1/locations/{SECRET}"
@@ -152,3 +157,69 @@ def test_the_rest_of_the_api_still_asks_for_its_token(api):
     statuses = [client.get(path).status_code for path in ("/v1/entities", "/v1/sinks/backstage/emissions")]
 
     assert statuses == [401, 401]
+
+
+# -- a Backstage that is told
+
+
+def location(shard, name):
+    """Return how a Backstage that sees us behind something else shows the location of a file."""
+    target = f"https://acme.com/behind{FILES}/{shard}.yaml"
+    return {"kind": "Location", "metadata": {"namespace": "default", "name": name}, "spec": {"target": target}}
+
+
+@pytest.fixture
+def reader():
+    """Yield a Backstage that reads three of the four files, and the locations that it was told to read anew."""
+    other = {"kind": "Location", "metadata": {"name": "of-git"}, "spec": {"targets": ["https://git.acme.com/x.yaml"]}}
+    first, second = [other, location(0, "f-0")], [location(1, "f-1"), location(2, "f-2")]
+    told = []
+
+    def listed(request):
+        if "cursor" in request.params:
+            return as_json({"items": second, "pageInfo": {}})
+        assert request.params["filter"] == "kind=location"
+        return as_json({"items": first, "pageInfo": {"nextCursor": "c"}}, page=1)
+
+    def refreshed(request):
+        told.append((json.loads(request.body)["entityRef"], request.headers.get("authorization")))
+        return as_json({})
+
+    with source_server() as server:
+        server.serve("/api/catalog/entities/by-query", listed)
+        server.serve("/api/catalog/refresh", refreshed)
+        yield server, told
+
+
+@pytest.fixture
+def telling(database, reader):
+    migrate(database)
+    refresh = Refresh(base_url=reader[0].url, token=SecretStr("of-backstage"), seconds=0.02)
+    locations = Locations(secret=SecretStr(SECRET), shards=4, kinds=None, refresh=refresh)
+    return lambda: serving(dsn=database, locations=locations)
+
+
+def names(told):
+    return [ref for ref, _ in told]
+
+
+def test_a_backstage_is_told_of_the_file_that_changed_and_of_no_other(telling, reader, database):
+    _, told = reader
+    name = next(f"e{n}" for n in range(100) if shard_of(f"component:default/e{n}".encode(), 4) == 1)
+    with telling():
+        eventually(lambda: len(told) == 3)
+        put(database, name)
+        eventually(lambda: len(told) == 4)
+        put(database, name, content_hash="another")
+        eventually(lambda: len(told) == 5)
+
+    assert names(told) == [f"location:default/f-{shard}" for shard in (0, 1, 2, 1, 1)]
+    assert {authorization for _, authorization in told} == {"Bearer of-backstage"}
+
+
+@pytest.mark.parametrize("page", [0, 1], ids=["telling", "looking up"])
+def test_a_backstage_that_failed_is_told_later(page, telling, reader):
+    server, told = reader
+    server.fail_at(page, with_status(500), times=2)
+    with telling():
+        eventually(lambda: {*names(told)} == {f"location:default/f-{shard}" for shard in range(3)})

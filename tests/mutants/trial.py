@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.mutants.catalogue import ROOT, Mutant
 
-LEFT_OUT = (".venv", ".git", ".hypothesis", ".mainstem", ".*_cache")
+LEFT_OUT = (".venv", ".git", ".hypothesis", ".mainstem", ".*_cache", "node_modules")
 SECONDS = 240
 """How long one test may take; what hangs is caught."""
 _WITNESSED = ("-p", "tests.mutants.witness", f"--timeout={SECONDS // 2}")

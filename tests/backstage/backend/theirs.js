@@ -21,7 +21,11 @@ const provider = {
   async connect(connection) {
     await connection.applyMutation({
       type: 'full',
-      entities: [{ entity: component('theirs'), locationKey: 'theirs:inventory' }, { entity: component('keyless') }],
+      entities: [
+        { entity: component('theirs'), locationKey: 'theirs:inventory' },
+        { entity: component('keyless') },
+        { entity: component('leaving'), locationKey: 'theirs:inventory' },
+      ],
     });
   },
 };

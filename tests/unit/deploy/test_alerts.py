@@ -23,6 +23,7 @@ CONNECTOR = 'job="mainstem",instance="i",role="processor-0",connector="git"'
 RUNNING = 'job="mainstem",instance="i",role="connectors",connector="git"'
 SINK = 'job="mainstem",instance="i",role="sink-postgres",sink="postgres"'
 TOPIC = f'{SINK},topic="m.entities"'
+FED = 'job="mainstem",instance="i",role="sink-backstage"'
 API = 'job="mainstem",instance="i",role="api",method="GET",route="/v1/entities"'
 STARTED = 'process_start_time_seconds{job="mainstem",instance="i",role="connectors"}'
 
@@ -114,6 +115,30 @@ CASES = {
     "MainstemSinkRetries": (
         {f"mainstem_sink_retries_total{{{SINK}}}": "0x90 3x30"},
         {f"mainstem_sink_retries_total{{{SINK}}}": "0x90 0+1x30"},
+    ),
+    "MainstemBackstageAway": (
+        {f"mainstem_backstage_circuit_open{{{FED}}}": "0x105 1x9 0x6"},
+        {f"mainstem_backstage_circuit_open{{{FED}}}": "0x105 1x15"},
+    ),
+    "MainstemBackstageNotCompared": (
+        {
+            f"mainstem_backstage_last_resync_seconds{{{FED}}}": "0x80 4800x40",
+            f"mainstem_backstage_resync_interval_seconds{{{FED}}}": "1800x120",
+            f"process_start_time_seconds{{{FED}}}": "60x120",
+        },
+        {
+            f"mainstem_backstage_last_resync_seconds{{{FED}}}": "0x120",
+            f"mainstem_backstage_resync_interval_seconds{{{FED}}}": "1800x120",
+            f"process_start_time_seconds{{{FED}}}": "60x120",
+        },
+    ),
+    "MainstemBackstageConflicts": (
+        {f'mainstem_backstage_entities{{{FED},state="conflict"}}': "0x70 3x50"},
+        {f'mainstem_backstage_entities{{{FED},state="conflict"}}': "0x50 3x70"},
+    ),
+    "MainstemBackstageRefused": (
+        {f'mainstem_backstage_entities{{{FED},state="refused"}}': "0x70 3x50"},
+        {f'mainstem_backstage_entities{{{FED},state="refused"}}': "0x50 3x70"},
     ),
     "MainstemConnectorFails": (
         {f"mainstem_connector_failures{{{RUNNING}}}": "0x50 1x20 2x20 0x30"},

@@ -131,7 +131,7 @@ def test_every_yaml_example_can_be_used(text, tmp_path, monkeypatch):
         return
     for place in re.findall(r"_location: ([\w.-]+)", text):
         (tmp_path / place).touch()
-    for variable in ("KAFKA", "DATABASE_URL", "API_TOKEN", "KAFKA_PASSWORD", "KEY_PASSWORD"):
+    for variable in ("KAFKA", "DATABASE_URL", "API_TOKEN", "BACKSTAGE_TOKEN", "KAFKA_PASSWORD", "KEY_PASSWORD"):
         monkeypatch.setenv(variable, "localhost:9092")
     monkeypatch.setenv("LOCATION_SECRET", "0123456789abcdef" * 4)
 
