@@ -17,7 +17,18 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
-from mainstem.api import central_config, connectors, emissions, entities, incremental, locations, operations
+from mainstem.api import (
+    central_config,
+    connectors,
+    emissions,
+    entities,
+    incremental,
+    locations,
+    operations,
+    records,
+    services,
+    teams,
+)
 from mainstem.api.body_cap import BodyCap
 from mainstem.api.census import count_for_ever
 from mainstem.api.description import describe
@@ -28,6 +39,7 @@ from mainstem.api.problems import Problem, answer, on_bad_parameter, on_declined
 from schemas.errors import Declined
 from schemas.metrics import ApiMetrics, RoleMetrics
 from sources.steering import Configured
+from streams.policy import Policy
 
 POOL_SECONDS: Final = 5.0
 STATEMENT_MS: Final = 10_000
@@ -43,6 +55,8 @@ class Settings:
     pool_max: int = 10
     token: SecretStr | None = None
     connectors: tuple[Configured, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    """How records are merged, for explaining it."""
     run_dir: Path | None = None
     locations: Locations | None = None
     """None = a Backstage reads no files here."""
@@ -74,7 +88,9 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyCap)
     app.middleware("http")(_check_token)
     app.middleware("http")(measure)
-    for each in (operations, entities, connectors, incremental, central_config, emissions, locations):
+    # Records before entities, of which any path that ends so could be one.
+    for each in (operations, services, teams, records, entities, connectors, incremental, central_config, emissions,
+                 locations):  # fmt: skip
         app.include_router(each.router)
     describe(app, has_token=settings.token is not None)
     begin(app)
