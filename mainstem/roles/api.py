@@ -11,6 +11,7 @@ from mainstem.api.locations import Locations, Refresh
 from mainstem.config import JwtConfig, LocationRefreshConfig, LocationsConfig
 from mainstem.configured import configured
 from mainstem.installation import Installation
+from mainstem.policies import policy_of
 from mainstem.roles.role import RoleOptions, announce, listen
 
 
@@ -27,6 +28,7 @@ def run(installation: Installation, options: RoleOptions) -> None:
         token=config.token,
         issuer=_issuer(config.jwt),
         connectors=configured(installation.config),
+        policy=policy_of(installation.config),
         run_dir=installation.data_dir / "run",
         locations=_locations(config.locations),
         registry=REGISTRY,
