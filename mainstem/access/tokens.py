@@ -90,7 +90,7 @@ async def revoke(connection: AsyncConnection, named: str) -> str:
 
 
 async def find(connection: AsyncConnection, token: str) -> dict[str, Any] | None:
-    """Return `id`, `tenant`, `name`, `scopes` and `expires_at` of a token that holds now, None for any other text."""
+    """Return `id`, `tenant`, `name` and `scopes` of a token that holds now, None for any other text."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_QUERIES["find"], {"hash": hashed(token)})
         return await cursor.fetchone()

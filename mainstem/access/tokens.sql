@@ -12,7 +12,7 @@ ORDER BY created_at, id
 UPDATE api_tokens SET revoked_at = coalesce(revoked_at, now()) WHERE id = %(id)s OR hash = %(hash)s RETURNING id
 
 -- name: find
-SELECT id, tenant, name, scopes, expires_at
+SELECT id, tenant, name, scopes
 FROM api_tokens
 WHERE hash = %(hash)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 

@@ -12,10 +12,11 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
 from psycopg import DataError
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
+from mainstem.access.gate import Auth, Gate
 from mainstem.access.jwt import Issuer
 from mainstem.api import (
     access,
@@ -51,13 +52,13 @@ STATEMENT_MS: Final = 10_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the API is made of. *run_dir*: where an `up` keeps the addresses of its roles' monitors. *auth*, *token* and
-    *issuer*: see :class:`mainstem.api.access.Gate`.
+    *issuer*: see :class:`mainstem.access.gate.Gate`.
     """
 
     dsn: str
     pool_min: int = 1
     pool_max: int = 10
-    auth: access.Auth | None = None
+    auth: Auth | None = None
     token: SecretStr | None = None
     issuer: Issuer | None = None
     connectors: tuple[Configured, ...] = ()
@@ -77,11 +78,12 @@ def make_app(settings: Settings) -> FastAPI:
         version="1",
         lifespan=_lifespan,
         docs_url="/v1/docs",
+        redoc_url=None,
         openapi_url="/v1/openapi.json",
-        dependencies=[Depends(access.authorise), Depends(only_known)],
+        dependencies=[Depends(only_known), Depends(access.authorise)],
     )
     app.state.settings = settings
-    app.state.gate = access.Gate(settings.auth, settings.token, settings.issuer)
+    app.state.gate = Gate(settings.auth, settings.token, settings.issuer)
     app.state.ready = RoleMetrics(settings.registry).ready
     app.state.metrics = ApiMetrics(settings.registry)
     app.add_exception_handler(Problem, on_problem)
@@ -89,8 +91,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
     app.add_exception_handler(Declined, on_declined)
     app.add_exception_handler(DataError, _on_unstorable)
-    for unreachable in (psycopg.Error, PoolTimeout):
-        app.add_exception_handler(unreachable, _on_database_away)
+    app.add_exception_handler(psycopg.Error, _on_database_away)
     # Innermost: what it raises must reach the route as it is.
     app.add_middleware(BodyCap)
     app.middleware("http")(access.identify)

@@ -7,7 +7,7 @@ from typing import Final
 
 import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from schemas.metrics import ApiMetrics
 from schemas.statements import statements
@@ -27,7 +27,7 @@ async def count_for_ever(pool: AsyncConnectionPool, metrics: ApiMetrics) -> None
         began = time.monotonic()
         try:
             await count(pool, metrics)
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             log.warning("api.catalogue_not_counted", reason=type(error).__name__)
         await asyncio.sleep(max(REST_SECONDS, REST_SHARE * (time.monotonic() - began)))
 

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from mainstem.access.scopes import READ
 
@@ -34,6 +35,7 @@ _MEANINGS: Final = {
 }
 _ANYWHERE: Final = (400, 503)
 _GUARDED: Final = (401, 403)
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _DERIVED: Final = ("HTTPValidationError", "ValidationError")
 _ETAG: Final = {"ETag": {"description": "Changes with the answer.", "schema": {"type": "string"}}}
 
@@ -59,6 +61,9 @@ def describe(app: FastAPI, *, has_tokens: bool) -> None:
 
     Raises ValueError for a route that changes something and names no scope.
     """
+    for route in app.routes:
+        if isinstance(route, APIRoute) and not _READS.issuperset(route.methods or ()) and SCOPE not in (route.openapi_extra or {}):
+            raise ValueError(f"{route.path} changes something and names no scope")
     document = app.openapi()
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
@@ -69,8 +74,8 @@ def describe(app: FastAPI, *, has_tokens: bool) -> None:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
     for operations in document["paths"].values():
-        for method, operation in operations.items():
-            _name_scope(method, operation)
+        for operation in operations.values():
+            operation.setdefault(SCOPE, READ)
             responses = operation["responses"]
             # FastAPI takes it that a parameter that cannot be read is 422 as well.
             if _DERIVED[0] in str(responses.get("422")):
@@ -80,14 +85,6 @@ def describe(app: FastAPI, *, has_tokens: bool) -> None:
             operation["responses"] = dict(sorted(responses.items()))
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _without_null(parameter["schema"])
-
-
-def _name_scope(method: str, operation: dict[str, Any]) -> None:
-    if SCOPE in operation:
-        return
-    if method != "get":
-        raise ValueError(f"{method} {operation['operationId']} names no scope")
-    operation[SCOPE] = READ
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

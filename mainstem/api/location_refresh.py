@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpx2
 import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from mainstem.api.locations import PREFIX, Locations, Refresh, etags
 
@@ -94,7 +94,7 @@ async def refresh_for_ever(pool: AsyncConnectionPool, locations: Locations, refr
                 found = await etags(connection, locations)
                 took = time.monotonic() - began
             await teller.tell(found)
-        except (psycopg.Error, PoolTimeout, httpx2.HTTPError, LookupError, TypeError, ValueError) as error:
+        except (psycopg.Error, httpx2.HTTPError, LookupError, TypeError, ValueError) as error:
             # The class alone: what was received stands in the text of some.
             log.warning("api.locations_not_refreshed", reason=_reason(error))
         await asyncio.sleep(max(refresh.seconds, REST_SHARE * took))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 import typer
@@ -24,6 +24,8 @@ from schemas.refs import DEFAULT_TENANT
 
 T = TypeVar("T")
 
+_LONGEST: Final = timedelta(days=3650)
+
 app = group("Tokens of the HTTP API.")
 
 
@@ -36,9 +38,12 @@ def _scope(text: str) -> str:
 
 def _life(text: str) -> timedelta:
     try:
-        return parse_duration(text)
+        found = parse_duration(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    if not timedelta() < found <= _LONGEST:
+        raise typer.BadParameter("a token ends after at most 3650d; without --expires, when it is revoked")
+    return found
 
 
 @app.command("create")

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from mainstem.api import access
+from mainstem.access import gate
 from mainstem.cli import app
 from schemas.errors import UnknownNameError
 from sources.steering import Configured
@@ -55,6 +55,10 @@ class Desk:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         return self.client.request(method, path, headers=headers).status_code
 
+    def do(self, statement):
+        with psycopg.connect(self.dsn) as connection:
+            connection.execute(statement)
+
     def rows(self, query):
         with psycopg.connect(self.dsn) as connection:
             return connection.execute(query).fetchall()
@@ -78,7 +82,7 @@ def eventually(found, seconds):
 def test_from_the_first_token_on_nobody_is_answered_without_one(desk):
     before = desk.code("/v1/entities")
     _, token = desk.token("read")
-    eventually(lambda: desk.code("/v1/entities") == 401, access.BELIEVED_SECONDS + 2)
+    eventually(lambda: desk.code("/v1/entities") == 401, gate.BELIEVED_SECONDS + 2)
     paths = ("/livez", "/readyz", "/metrics", "/v1/openapi.json", "/v1/connectors", "/nowhere")
     assert (before, [desk.code(path) for path in paths]) == (200, [200, 200, 200, 401, 401, 401])
     assert desk.code("/v1/entities", token) == 200
@@ -154,6 +158,43 @@ def test_what_changes_anything_is_in_the_log_with_its_outcome_and_what_reads_is_
     found = desk.rows("SELECT tenant, actor, token_id, method, route, parameters, status FROM audit_log ORDER BY id")
     pause = ("default", "night-shift", known, "POST", "/v1/connectors/{connector_id}/pause")
     assert found == [(*pause, {"connector_id": "git"}, 200), (*pause, {"connector_id": "no"}, 404)]
+
+
+def test_what_was_done_is_answered_so_although_the_log_cannot_be_ended(desk):
+    desk.do("CREATE RULE still AS ON UPDATE TO audit_log DO INSTEAD SELECT 1 / 0")
+    try:
+        answer = desk.client.post("/v1/connectors/git/pause")
+    finally:
+        desk.do("DROP RULE still ON audit_log")
+    assert (answer.status_code, desk.rows("SELECT status FROM audit_log")) == (200, [(None,)])
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "code"),
+    [
+        ("POST", {"origin": "https://pages.acme.com"}, 403),
+        ("POST", {"origin": "null"}, 403),
+        ("POST", {"origin": "http://localhost:3000"}, 200),
+        ("GET", {"origin": "https://pages.acme.com"}, 200),
+        ("GET", {"host": "pages.acme.com:8080"}, 403),
+        ("GET", {"host": "[::1]:8080"}, 200),
+        ("GET", {"host": "]["}, 403),
+    ],
+)
+def test_without_tokens_a_web_page_of_somebody_else_is_not_answered(desk, method, headers, code):
+    path = "/v1/connectors/git/pause" if method == "POST" else "/v1/connectors"
+    assert desk.client.request(method, path, headers=headers).status_code == code
+
+
+def test_with_a_token_any_host_is_answered(desk):
+    _, token = desk.token("read")
+    headers = {"Authorization": f"Bearer {token}", "host": "mainstem.acme.com"}
+    assert desk.client.get("/v1/connectors", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("life", ["0", "3651d", "soon"])
+def test_a_token_cannot_live_for_no_time_nor_for_ever_and_a_day(desk, life):
+    assert desk.run("create", "--scope", "read", "--expires", life).exit_code == 2
 
 
 def test_the_database_holds_no_token(desk):
