@@ -70,7 +70,7 @@ class ProcessorMetrics:
         )
         self.merge_seconds = Histogram(
             "mainstem_processor_merge_seconds",
-            "Time to decode, merge and encode one run of records.",
+            "Time to decode, merge and encode runs of records that are merged as one.",
             registry=registry,
             buckets=SECONDS,
         )
@@ -118,7 +118,7 @@ class ProcessorMetrics:
         )
         self.in_flight = Gauge(
             "mainstem_processor_runs_in_flight",
-            "Runs of records that are merged, and for which the broker has not yet answered.",
+            "Runs of records, those merged as one counted once, for which the broker has not yet answered.",
             registry=registry,
         )
         self.recovery_seconds = Gauge(

@@ -67,7 +67,7 @@ def test_an_entity_that_was_published_under_another_policy_is_told_as_changed():
 def test_what_changed_of_an_entity_that_one_connector_knows_is_told_by_a_process_that_never_saw_it(tags):
     worker, pair = Worker(), ({"a/x": "1", "b": "2"}, {"a/x": "1", "b": "3"})
     for offset, annotations in enumerate(pair):
-        document = orjson.loads(change())
+        document = orjson.loads(change(owner="a"))
         document["entity"]["metadata"] |= {"annotations": annotations, "tags": tags}
         document["service"] = {"tier": "1"} if offset else {}
         outputs = worker.take(arriving("git", offset, orjson.dumps(document)))
