@@ -98,7 +98,9 @@ class Ledger:
         chunks: dict[int, bytearray] = {}
         for each in before:
             chunk, place = divmod(each.slot, _CHUNK)
-            chunks.setdefault(chunk, bytearray(b"0" * _CHUNK))[place] = _ONE
+            if chunk not in chunks:
+                chunks[chunk] = bytearray(b"0" * _CHUNK)
+            chunks[chunk][place] = _ONE
         if chunks:
             bits = [each.decode() for each in chunks.values()]
             await self._do(connection, "mark", run=run, chunks=list(chunks), bits=bits)

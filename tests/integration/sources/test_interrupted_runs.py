@@ -107,9 +107,9 @@ def test_what_an_unchanged_run_saw_before_it_was_interrupted_is_not_deleted_when
     stage.look(source)
     _interrupted(stage, source, "page.read", 3)
     stage.look(source)
-    assert (len(stage.held()), [(run["outcome"], run["deleted"]) for run in stage.runs]) == (
+    assert (len(stage.held()), [(run["outcome"], run["deleted"], run["held"]) for run in stage.runs]) == (
         30,
-        [("complete", 0), ("complete", 0)],
+        [("complete", 0, 0), ("complete", 0, 0)],
     )
 
 
