@@ -7,13 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from prometheus_client.registry import CollectorRegistry
 
 from schemas.errors import ConfigError
 from schemas.topics import Topics
 
+DEFAULT_SERVICE_KINDS: Final = ("component", "api", "system", "resource")
+"""The kinds of entities that are services, unless configured."""
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
 Positions = Mapping[Partition, int]
@@ -55,6 +57,8 @@ class SinkSettings:
     """Mainstem's own database."""
     keep_vanished: timedelta = timedelta(days=30)
     """How long rows of vanished entities stay in it."""
+    service_kinds: tuple[str, ...] = DEFAULT_SERVICE_KINDS
+    """The kinds of entities that are services, lower-cased."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The sink's own section of `mainstem.yaml`."""
     secret: Callable[[str], str] = _no_secrets

@@ -8,12 +8,12 @@ from schemas.canonical import canonical_json
 from schemas.entities import MergedEntity, Vanished
 from schemas.errors import ConfigError, DecodeError
 from schemas.refs import KIND, EntityRef, entity_key
-from sinks.base import Delivery, Positions, Sink, SinkSettings
+from sinks.base import DEFAULT_SERVICE_KINDS, Delivery, Positions, Sink, SinkSettings
 from sinks.entities import read_entity
 from sinks.outbox import Outbox, Outgoing
 
 EVENT_TYPE: Final = "service.updated"
-DEFAULT_KINDS: Final = ("component", "api", "system", "resource")
+
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -96,7 +96,7 @@ def _kinds(options: Mapping[str, Any]) -> frozenset[str]:
     unknown = sorted(set(options) - {"kinds", "enabled"})
     if unknown:
         raise ConfigError(f"sinks.incidents has no option {', '.join(unknown)}; it has kinds and enabled")
-    kinds = options.get("kinds", DEFAULT_KINDS)
+    kinds = options.get("kinds", DEFAULT_SERVICE_KINDS)
     if not isinstance(kinds, list | tuple) or not all(isinstance(kind, str) and KIND.fullmatch(kind) for kind in kinds):
         raise ConfigError("sinks.incidents.kinds must be a list of kinds such as [component, api]")
     return frozenset(kind.lower() for kind in kinds)

@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import REGISTRY
 
+from mainstem.config import Config
 from mainstem.configuration.secrets import SecretRef
 from mainstem.installation import Installation
 from mainstem.roles.health import Progress
@@ -13,7 +14,7 @@ from mainstem.roles.role import RoleOptions, present, stop_thread_on_signals
 from schemas.database import check
 from schemas.errors import ConfigError, UnavailableError
 from schemas.metrics import SinkMetrics
-from sinks.base import Sink, SinkSettings
+from sinks.base import DEFAULT_SERVICE_KINDS, Sink, SinkSettings
 from sinks.registry import create
 from sinks.runner import SinkRunner
 
@@ -45,9 +46,18 @@ def settings_of(installation: Installation, name: str) -> SinkSettings:
         client=installation.client,
         dsn=_database(installation) if name in _IN_THE_DATABASE else "",
         keep_vanished=installation.config.postgres.keep_vanished,
+        service_kinds=service_kinds(installation.config),
         options=configured.options if configured is not None else {},
         secret=lambda ref: SecretRef(secret_ref=ref).resolve(os.environ, base_dir).get_secret_value(),
     )
+
+
+def service_kinds(config: Config) -> tuple[str, ...]:
+    """Return the kinds of entities that are services: those that incident tools are told of."""
+    told = config.sinks["incidents"].options.get("kinds", DEFAULT_SERVICE_KINDS)
+    # Anything else is for the sink `incidents` to refuse.
+    are_kinds = isinstance(told, list | tuple) and all(isinstance(kind, str) for kind in told)
+    return tuple(kind.lower() for kind in told) if are_kinds else DEFAULT_SERVICE_KINDS
 
 
 def require_topics(installation: Installation, sink: Sink) -> None:

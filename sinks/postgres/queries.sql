@@ -2,15 +2,17 @@
 
 -- name: upsert_entity
 INSERT INTO entities AS held (
-  tenant, entity_ref, kind, namespace, name, entity, service, provenance, stale, version, content_hash, merged_at
+  tenant, entity_ref, kind, namespace, name, entity, service, provenance, stale, version, content_hash, merged_at,
+  projected
 )
 SELECT
-  tenant, entity_ref, kind, namespace, name, entity, service, provenance, stale, version, content_hash, merged_at
+  tenant, entity_ref, kind, namespace, name, entity, service, provenance, stale, version, content_hash, merged_at,
+  version
 FROM incoming
 ON CONFLICT (tenant, entity_ref) DO UPDATE SET
   entity = excluded.entity, service = excluded.service, provenance = excluded.provenance, stale = excluded.stale,
   version = excluded.version, content_hash = excluded.content_hash, merged_at = excluded.merged_at,
-  deleted_at = NULL
+  deleted_at = NULL, projected = excluded.version
 WHERE held.version < excluded.version
   -- A row that somebody altered, or that was swept by mistake, is mended when its version is read again.
   OR held.version = excluded.version AND (
@@ -20,7 +22,7 @@ WHERE held.version < excluded.version
   );
 
 -- name: mark_vanished
-UPDATE entities AS held SET deleted_at = incoming.deleted_at, version = incoming.version
+UPDATE entities AS held SET deleted_at = incoming.deleted_at, version = incoming.version, projected = NULL
 FROM incoming
 WHERE held.tenant = incoming.tenant AND held.entity_ref = incoming.entity_ref
   AND (held.version < incoming.version OR held.version = incoming.version AND held.deleted_at IS NULL);

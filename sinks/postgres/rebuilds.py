@@ -13,6 +13,7 @@ from schemas.refs import entity_key, parse_entity_key
 from schemas.statements import statements
 from schemas.topics import Topics
 from sinks.base import Delivery, Partition, Positions
+from sinks.postgres.canonical import Canonical
 from sinks.postgres.merges import merge_rows
 from sinks.postgres.rows import Row
 
@@ -69,7 +70,7 @@ class Rebuilds:
         }
         merge_rows(cursor, "mark_seen", _MARK, list(rows.values()))
 
-    def sweep(self, connection: psycopg.Connection, partition: Partition) -> int:
+    def sweep(self, connection: psycopg.Connection, partition: Partition, canonical: Canonical) -> int:
         """Take away the rows of *partition* that were not seen, a page at a time; return how many there were.
 
         Repeated after a fault it goes on where it was. A row that was written meanwhile is left alone.
@@ -88,6 +89,11 @@ class Rebuilds:
                     if partition_of(entity_key(tenant, ref), self._topics.partitions) == number
                 ]
                 swept += merge_rows(cursor, f"sweep_{name}", QUERIES[f"sweep_{name}"], gone)
+                keys = [entity_key(row["tenant"], row["entity_ref"]) for row in gone]
+                if name == "records":
+                    canonical.write(cursor, touched=keys)
+                else:
+                    canonical.write(cursor, vanished=keys)
             if len(page) < PAGE:
                 return swept
             after = page[-1][:2]

@@ -40,7 +40,7 @@ GROUP BY tenant, entity_ref
 ORDER BY tenant, entity_ref LIMIT %(limit)s;
 
 -- name: sweep_entities
-UPDATE entities AS held SET deleted_at = now()
+UPDATE entities AS held SET deleted_at = now(), projected = NULL
 FROM incoming
 WHERE held.tenant = incoming.tenant AND held.entity_ref = incoming.entity_ref AND held.version = incoming.version
   AND held.deleted_at IS NULL;

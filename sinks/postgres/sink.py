@@ -1,5 +1,6 @@
 """Merged entities and held records as rows, each version once, with the offsets in the same transaction."""
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from schemas.errors import ConfigError, Skippable
 from schemas.statements import statements
 from sinks.base import Delivery, Partition, Positions, Sink, SinkSettings
 from sinks.postgres import rebuilds
+from sinks.postgres.canonical import MENDED_AT_ONCE, Canonical
 from sinks.postgres.merges import merge_rows
 from sinks.postgres.offsets import Offsets
 from sinks.postgres.rebuilds import Rebuilds
@@ -18,11 +20,14 @@ from sinks.postgres.rows import Rows
 from sinks.postgres.session import Session
 
 PURGED_AT_ONCE: Final = 1_000
+MENDING_SECONDS: Final = 1.0
 _QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
 
 
 class PostgresSink(Sink):
-    """Writes the tables `entities`, `entity_records`, `sink_offsets`, `sink_rebuilds` and `sink_seen`."""
+    """Writes `entities`, `entity_records`, what follows from them in the canonical model, and the `sink_…` tables."""
+
+    tend_seconds: ClassVar[float] = 1.0
 
     rebuild_means: ClassVar[str] = (
         "all rows are compared with the topics and written anew where they differ; rows of entities that the topics no"
@@ -35,6 +40,8 @@ class PostgresSink(Sink):
             raise ConfigError("the sink postgres needs a database; set postgres.dsn")
         self._session = Session(settings.dsn, settings.name)
         self._offsets = Offsets(settings.name)
+        self._canonical = Canonical(settings.service_kinds)
+        self._are_kinds_heeded = False
         self._rebuilds = Rebuilds(settings.name, settings.topics)
         # Refused once, and to be marked as seen all the same: what cannot be written is no reason to sweep its row.
         self._refused: list[Delivery] = []
@@ -59,6 +66,9 @@ class PostgresSink(Sink):
                 for name, values in rows.statements():
                     merge_rows(cursor, name, _QUERIES[name], values)
                 self._rebuilds.mark(cursor, [*self._refused, *batch])
+                self._canonical.write(
+                    cursor, rows.upserts.values(), vanished=rows.vanished, touched=[*rows.held, *rows.forgotten]
+                )
                 self._offsets.attempt(positions)
         except Skippable:
             self._refused += batch
@@ -84,7 +94,7 @@ class PostgresSink(Sink):
 
     def finish_rebuild(self, partition: Partition) -> int:
         try:
-            swept = self._rebuilds.sweep(self._session.connection(), partition)
+            swept = self._rebuilds.sweep(self._session.connection(), partition, self._canonical)
         except psycopg.Error as error:
             raise self._session.classified(error) from error
         with self._cursor() as cursor:
@@ -92,10 +102,20 @@ class PostgresSink(Sink):
         return swept
 
     def tend(self) -> int:
-        """Remove rows of entities that vanished long ago."""
+        """Remove rows of entities that vanished long ago; project what nobody projected."""
         parameters = {"kept": self.settings.keep_vanished, "limit": PURGED_AT_ONCE}
         with self._cursor() as cursor:
-            return cursor.execute(rebuilds.QUERIES["purge"], parameters).rowcount
+            purged = cursor.execute(rebuilds.QUERIES["purge"], parameters).rowcount
+        if not self._are_kinds_heeded:
+            with self._cursor() as cursor:
+                self._canonical.heed_kinds(cursor)
+            self._are_kinds_heeded = True
+        until = time.monotonic() + MENDING_SECONDS
+        mended = MENDED_AT_ONCE
+        while mended == MENDED_AT_ONCE and time.monotonic() < until:
+            with self._cursor() as cursor:
+                mended = self._canonical.mend(cursor)
+        return purged
 
     def close(self) -> None:
         self._session.close()

@@ -5,8 +5,8 @@ import pytest
 from schemas.entities import MergedEntity, Vanished
 from schemas.errors import ConfigError, DecodeError
 from schemas.topics import Topics
-from sinks.base import SinkSettings
-from sinks.incidents import DEFAULT_KINDS, IncidentsSink, service_updated
+from sinks.base import DEFAULT_SERVICE_KINDS, SinkSettings
+from sinks.incidents import IncidentsSink, service_updated
 from sinks.outbox import Outgoing, waves
 
 PAY = MergedEntity(
@@ -24,7 +24,7 @@ PAY = MergedEntity(
 )
 
 
-def event(entity: MergedEntity | Vanished, kinds=DEFAULT_KINDS) -> Outgoing | None:
+def event(entity: MergedEntity | Vanished, kinds=DEFAULT_SERVICE_KINDS) -> Outgoing | None:
     return service_updated(entity, "mainstem.service.updated", kinds)
 
 
