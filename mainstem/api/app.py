@@ -25,6 +25,9 @@ from mainstem.api import (
     incremental,
     locations,
     operations,
+    records,
+    services,
+    teams,
     validation,
 )
 from mainstem.api.body_cap import BodyCap
@@ -37,6 +40,7 @@ from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_htt
 from schemas.errors import Declined
 from schemas.metrics import ApiMetrics, RoleMetrics
 from sources.steering import Configured
+from streams.policy import Policy
 
 POOL_SECONDS: Final = 5.0
 STATEMENT_MS: Final = 10_000
@@ -54,6 +58,8 @@ class Settings:
     auth: access.Auth | None = None
     token: SecretStr | None = None
     connectors: tuple[Configured, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    """How records are merged, for explaining it."""
     run_dir: Path | None = None
     locations: Locations | None = None
     """None = a Backstage reads no files here."""
@@ -86,7 +92,9 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyCap)
     app.middleware("http")(access.identify)
     app.middleware("http")(measure)
-    for each in (operations, entities, connectors, incremental, central_config, emissions, validation, locations):
+    # Records before entities, of which any path that ends so could be one.
+    for each in (operations, services, teams, records, entities, connectors, incremental, central_config, emissions,
+                 validation, locations):  # fmt: skip
         app.include_router(each.router)
     describe(app, has_tokens=settings.auth != "none")
     begin(app)

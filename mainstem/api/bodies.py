@@ -27,6 +27,154 @@ class EntityList(TypedDict):
     next_cursor: str | None
 
 
+Id = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
+
+
+class Freshness(TypedDict, total=False):
+    """How fresh the word of *source* is. The age alone does not change the ETag."""
+
+    state: Literal["fresh", "stale"]
+    age_seconds: int | None
+    source: str
+
+
+class Owner(TypedDict, total=False):
+    team_id: Id | None
+    name: str
+    slack_channel: str | None
+
+
+class Duty(TypedDict, total=False):
+    user_id: str | None
+    name: str | None
+    until: str | None
+
+
+class OnCall(Duty, total=False):
+    schedule_id: str | None
+    source: str
+    freshness: Freshness
+
+
+class Neighbour(TypedDict, total=False):
+    id: Id | None
+    entity_ref: str
+    name: str
+    type: str
+    is_critical: bool
+
+
+class Neighbours(TypedDict, total=False):
+    upstream: list[Neighbour]
+    downstream: list[Neighbour]
+
+
+class Runbook(TypedDict):
+    title: str
+    url: str
+    type: str | None
+
+
+class Service(TypedDict, total=False):
+    id: Id
+    entity_ref: str
+    name: str
+    description: str | None
+    tier: str | None
+    lifecycle: str | None
+    tags: list[str]
+    owner: Owner | None
+    on_call: Duty | None
+    dependencies: Neighbours
+    runbooks: list[Runbook]
+    source: str
+    synced_at: Time | None
+    freshness: Freshness
+
+
+class ServiceList(TypedDict):
+    items: list[Service]
+    next_cursor: str | None
+
+
+class Node(TypedDict):
+    id: Id | None
+    entity_ref: str
+    name: str
+    tier: str | None
+    lifecycle: str | None
+    distance: int
+
+
+Edge = TypedDict("Edge", {"from": str, "to": str, "type": str, "is_critical": bool})
+"""*from* depends on *to*; both are references."""
+
+
+class Graph(TypedDict, total=False):
+    root: str
+    nodes: list[Node]
+    edges: list[Edge]
+    truncated: bool
+
+
+class OwnedService(TypedDict):
+    id: Id
+    entity_ref: str
+    name: str
+    tier: str | None
+    lifecycle: str | None
+
+
+class Team(TypedDict, total=False):
+    id: Id
+    entity_ref: str
+    name: str
+    email: str | None
+    slack_channel: str | None
+    members: list[str]
+    services: list[OwnedService]
+    source: str
+    synced_at: Time | None
+    freshness: Freshness
+
+
+class TeamList(TypedDict):
+    items: list[Team]
+    next_cursor: str | None
+
+
+class Record(TypedDict, total=False):
+    connector: str
+    priority: float | None
+    state: Literal["fresh", "stale", "dead", "deleted"]
+    observed_at: Time | None
+    expires_at: Time | None
+    entity: dict[str, Any] | None
+    service: dict[str, Any] | None
+
+
+class RecordList(TypedDict):
+    items: list[Record]
+    next_cursor: None
+
+
+class Loser(TypedDict):
+    connector: str
+    value: Any
+    reason: str
+
+
+class Leaf(TypedDict):
+    value: Any
+    winners: list[str]
+    strategy: str
+    losers: list[Loser]
+
+
+class Explanation(TypedDict, total=False):
+    fields: dict[str, Leaf]
+
+
 RunError = TypedDict("RunError", {"class": str, "message": str | None}, total=False)
 LastError = TypedDict("LastError", {"class": str, "message": str | None, "at": Time | None}, total=False)
 """Of the last failure; it stays until the next one."""

@@ -1,6 +1,5 @@
 """`/v1/entities`: the merged view."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,13 +13,13 @@ from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, is_known, key_of, not_modified
 from mainstem.api.problems import Problem
-from schemas.refs import DEFAULT_NAMESPACE, EntityRef
+from mainstem.api.references import parse_ref
+from schemas.refs import DEFAULT_NAMESPACE
 from schemas.statements import statements
 
 router = APIRouter(prefix="/v1", tags=["entities"])
 
 _QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
-_OUTSIDE: Final = re.compile(r"[^A-Za-z0-9:/._-]")
 
 Many = Annotated[list[str] | None, Query()]
 
@@ -42,8 +41,8 @@ async def list_entities(
     parameters = {
         "tenant": caller_of(request).tenant,
         "after": key_of(cursor) or "",
-        "kinds": _lowered(kind),
-        "owners": _owners(owner),
+        "kinds": lowered(kind),
+        "owners": owners(owner),
         "tiers": tier,
         "lifecycles": lifecycle,
         "tags": tag,
@@ -70,16 +69,6 @@ async def get_entity(request: Request, ref: str, fields: Fields = None, if_none_
     return JSONResponse(narrowed(shapes.entity(rows[0]), fields), headers={"ETag": etag})
 
 
-def parse_ref(text: str) -> EntityRef:
-    """Raises Problem 400 with the position of the first fault."""
-    try:
-        return EntityRef.parse(text)
-    except ValueError as error:
-        outside = _OUTSIDE.search(text)
-        position = outside.start() if outside else len(text)
-        raise Problem(400, "Malformed reference", str(error), position=position) from None
-
-
 async def _rows(request: Request, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     async with request.app.state.pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_QUERIES[query], parameters)
@@ -87,11 +76,11 @@ async def _rows(request: Request, query: str, parameters: dict[str, Any]) -> lis
         return rows
 
 
-def _lowered(values: list[str] | None) -> list[str] | None:
+def lowered(values: list[str] | None) -> list[str] | None:
     return None if values is None else [value.lower() for value in values]
 
 
-def _owners(values: list[str] | None) -> list[str] | None:
+def owners(values: list[str] | None) -> list[str] | None:
     """An owner may be written as a reference or as the name of a group."""
     if values is None:
         return None

@@ -68,9 +68,14 @@ def page_of(items: Sequence[T], key: Callable[[T], str], limit: int, cursor: str
     return rest[:limit], cursor_of(key(rest[limit - 1])) if len(rest) > limit else None
 
 
-def single(body: Mapping[str, Any], fields: str | None, if_none_match: str | None) -> Response:
-    """Answer one resource with a strong ETag over all of it, or 304 to whoever has it already."""
-    etag = f'"{hashlib.blake2b(canonical_json(dict(body)), digest_size=16).hexdigest()}"'
+def single(
+    body: Mapping[str, Any], fields: str | None, if_none_match: str | None, *, told: Mapping[str, Any] | None = None
+) -> Response:
+    """Answer one resource with a strong ETag over all of it, or 304 to whoever has it already.
+
+    *told*: the resource without its age, which alone is no change.
+    """
+    etag = f'"{hashlib.blake2b(canonical_json(dict(told or body)), digest_size=16).hexdigest()}"'
     if is_known(etag, if_none_match):
         return not_modified(etag)
     return JSONResponse(narrowed(dict(body), fields), headers={"ETag": etag})

@@ -13,6 +13,14 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment(epoch_ms: float) -> str | None:
+    """Return RFC 3339 of a time; None for one that lies outside of what it can write."""
+    try:
+        return timestamp(datetime.fromtimestamp(epoch_ms / 1000, UTC))
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def entity(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row of `queries.sql`'s entities as it is answered."""
     return {**row, "merged_at": timestamp(row["merged_at"])}

@@ -10,6 +10,7 @@ from mainstem.api.locations import Locations
 from mainstem.config import LocationsConfig
 from mainstem.configured import configured
 from mainstem.installation import Installation
+from mainstem.policies import policy_of
 from mainstem.roles.role import RoleOptions, announce, listen
 
 
@@ -25,6 +26,7 @@ def run(installation: Installation, options: RoleOptions) -> None:
         auth=config.auth,
         token=config.token,
         connectors=configured(installation.config),
+        policy=policy_of(installation.config),
         run_dir=installation.data_dir / "run",
         locations=_locations(config.locations),
         registry=REGISTRY,

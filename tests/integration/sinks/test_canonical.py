@@ -14,20 +14,14 @@ from hypothesis import strategies as st
 from psycopg import conninfo, sql
 
 from schemas import database as schema
-from schemas.codec import encode_entity, encode_records
-from schemas.entities import MergedEntity, Vanished
-from schemas.records import Record, Records
-from schemas.topics import Topics
-from sinks.base import Delivery, SinkSettings
 from sinks.postgres.canonical import Canonical
 from sinks.postgres.merges import merge_rows
 from sinks.postgres.model import id_of
 from sinks.postgres.rows import entity_row
-from sinks.postgres.sink import _QUERIES, PostgresSink
+from sinks.postgres.sink import _QUERIES
+from tests.integration.deliveries import NOW, hold, opened, rows, upsert, vanish
 
-TOPICS = Topics()
 TABLES = ("services", "teams", "service_dependencies", "service_runbooks", "stated_relations")
-NOW = 1_700_000_000_000
 PAY, LEDGER, TEAM = "component:default/pay", "component:default/ledger", "group:default/team-pay"
 
 
@@ -58,70 +52,6 @@ def sink(dsn):
 def clear(dsn):
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("TRUNCATE entities, entity_records, sink_offsets, stated_relations CASCADE")
-
-
-def opened(dsn, **more):
-    return PostgresSink(SinkSettings(name="postgres", topics=TOPICS, client={}, dsn=dsn, **more))
-
-
-def rows(dsn, query, *values):
-    with psycopg.connect(dsn) as connection:
-        cursor = connection.execute(query, values)
-        return cursor.fetchall() if cursor.description else []
-
-
-def upsert(ref, version, *, spec=None, service=None, metadata=None, provenance=None):
-    kind, _, name = ref.replace("default/", "").partition(":")
-    body = {"kind": kind.title(), "metadata": {"name": name, "namespace": "default", **(metadata or {})}}
-    return delivery(
-        TOPICS.entities,
-        ref,
-        encode_entity(
-            MergedEntity(
-                tenant="default",
-                entity_ref=ref,
-                version=version,
-                content_hash=f"h{version}",
-                entity={**body, "spec": spec or {}},
-                service=service or {},
-                provenance=provenance or {"/metadata/name": "git"},
-                change="created",
-                changed=[""],
-                stale=[],
-                merged_at=NOW,
-            )
-        ),
-    )
-
-
-def vanish(ref, version):
-    gone = Vanished(tenant="default", entity_ref=ref, version=version, merged_at=NOW, reason="deleted")
-    return delivery(TOPICS.entities, ref, None, gone.headers())
-
-
-def hold(ref, version, **observed):
-    held = {
-        connector: Record(
-            connector=connector,
-            generation=0,
-            version=1,
-            observed_at=NOW + seconds * 1000,
-            timestamp=NOW,
-            ttl=None,
-            priority=None,
-            content_hash="h",
-            content=b'{"entity":{"metadata":{}},"service":{}}',
-            id="x",
-        )
-        for connector, seconds in observed.items()
-    }
-    return delivery(TOPICS.changelog, ref, encode_records(Records(version=version, by_connector=held)))
-
-
-def delivery(topic, ref, value, headers=()):
-    return Delivery(
-        topic=topic, partition=0, offset=0, key=ref.encode(), value=value, headers=list(headers), timestamp=NOW
-    )
 
 
 def edges(dsn):

@@ -1,0 +1,103 @@
+"""`/v1/services`: the canonical model, for those who have an incident."""
+
+import time
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from mainstem.api import bodies, canonical
+from mainstem.api.database import ask, one, whole
+from mainstem.api.description import answers, problems, resource
+from mainstem.api.entities import Many, lowered
+from mainstem.api.fields import narrowed
+from mainstem.api.graph import Direction, walk
+from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, key_of, single
+from mainstem.api.problems import Problem
+from mainstem.api.references import is_name
+
+router = APIRouter(prefix="/v1/services", tags=["services"])
+
+MAX_DEPTH: Final = 20
+_ONE: Final = problems(404, 409)
+
+Depth = Annotated[int, Query(ge=1, le=MAX_DEPTH, description="How many steps to follow.")]
+Directions = Annotated[
+    Literal["upstream", "downstream", "both"],
+    Query(description="`upstream`: what it depends on; `downstream`: what depends on it."),
+]
+
+
+@router.get("", responses=answers(200, bodies.ServiceList, "Services, by reference."))
+async def list_services(
+    request: Request,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    kind: Many = None,
+    owner: Many = None,
+    tier: Many = None,
+    lifecycle: Many = None,
+    tag: Many = None,
+    q: str | None = None,
+    fields: Fields = None,
+) -> Response:
+    """Return services in the order of their references; filters of one kind are joined by "or".
+
+    An owner is a reference, a name or the id of a team.
+    """
+    filters = {"kinds": lowered(kind), "owners": lowered(owner), "tiers": tier, "lifecycles": lifecycle, "tags": tag}
+    found = await ask(request, "list_services", **filters, q=q or None, after=key_of(cursor) or "", limit=limit + 1)
+    rows = await whole(request, "service", found[:limit])
+    items = [narrowed(canonical.service(row, now=time.time()), fields) for row in rows]
+    next_cursor = cursor_of(found[limit - 1]["entity_ref"]) if len(found) > limit else None
+    return JSONResponse({"items": items, "next_cursor": next_cursor})
+
+
+@router.get("/{id:path}/dependencies", responses=resource(bodies.Graph, "The graph around the service.") | _ONE)
+async def dependencies(
+    request: Request,
+    id: str,  # noqa: A002 - as the path calls it
+    depth: Depth = 1,
+    direction: Directions = "both",
+    fields: Fields = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Return what the service depends on and what depends on it, to a depth. Cycles end where they close.
+
+    The blast radius is `direction=downstream&depth=20`.
+    """
+    if is_name(request, "dependencies"):
+        return await get_service(request, f"{id}/dependencies", fields, if_none_match)
+    row = await one(request, "service", id)
+    ways: tuple[Direction, ...] = ("upstream", "downstream") if direction == "both" else (direction,)
+    return single(await walk(request, row, ways, depth), fields, if_none_match)
+
+
+@router.get("/{id:path}/on-call", responses=resource(bodies.OnCall, "Who is on call.") | _ONE)
+async def on_call(
+    request: Request,
+    id: str,  # noqa: A002 - as the path calls it
+    fields: Fields = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Return who is on call for the service; 404 with the title `not-on-call` when nobody is known to be."""
+    if is_name(request, "on-call"):
+        return await get_service(request, f"{id}/on-call", fields, if_none_match)
+    row = await one(request, "service", id)
+    found, told = (canonical.on_call(row, now=now) for now in (time.time(), None))
+    if found is None or told is None:
+        raise Problem(404, "not-on-call", f"nobody is known to be on call for {row['entity_ref']}")
+    return single(found, fields, if_none_match, told=told)
+
+
+@router.get("/{id:path}", responses=resource(bodies.Service, "The service.") | _ONE)
+async def get_service(
+    request: Request,
+    id: str,  # noqa: A002 - as the path calls it
+    fields: Fields = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Return one service, by its id, its reference in any case, or its name where no other has it."""
+    row: dict[str, Any] = await one(request, "service", id)
+    found, told = (canonical.service(row, now=now) for now in (time.time(), None))
+    return single(found, fields, if_none_match, told=told)

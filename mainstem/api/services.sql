@@ -1,0 +1,130 @@
+-- name: service_named
+SELECT id::text, external_id AS entity_ref FROM services
+WHERE tenant_id = %(tenant)s AND split_part(external_id, '/', 2) = %(name)s
+ORDER BY external_id;
+
+-- name: team_named
+SELECT id::text, external_id AS entity_ref FROM teams
+WHERE tenant_id = %(tenant)s AND split_part(external_id, '/', 2) = %(name)s
+ORDER BY external_id;
+
+-- name: services
+SELECT held.id::text, held.external_id AS entity_ref, held.name, held.description, held.tier, held.lifecycle,
+  held.tags, held.owner_ref, held.schedule_id, held.metadata, held.source,
+  CASE WHEN isfinite(held.synced_at) THEN held.synced_at END AS synced_at,
+  teams.id::text AS team_id, teams.name AS team_name, teams.slack_channel AS team_channel,
+  entities.stale, entities.provenance ->> '/service/onCall' AS on_call_source, touched.at AS touched,
+  upstream.edges AS upstream, downstream.edges AS downstream, runbooks.items AS runbooks
+FROM services AS held
+JOIN entities ON entities.tenant = held.tenant_id AND entities.entity_ref = held.external_id
+LEFT JOIN teams ON teams.tenant_id = held.tenant_id AND teams.id = held.owner_team_id
+CROSS JOIN LATERAL (
+  SELECT coalesce(json_object_agg(data_source, extract(epoch FROM last_touched)), '{}') AS at
+  FROM entity_records AS record
+  WHERE record.tenant = held.tenant_id AND record.entity_ref = held.external_id AND NOT deleted
+    AND isfinite(last_touched)
+) AS touched
+CROSS JOIN LATERAL (
+  SELECT coalesce(json_agg(json_build_object(
+    'id', target.id, 'entity_ref', target_ref, 'name', target.name, 'type', dependency_type, 'is_critical', is_critical
+  ) ORDER BY target_ref), '[]') AS edges
+  FROM service_dependencies AS edge
+  LEFT JOIN services AS target ON target.tenant_id = edge.tenant_id AND target.id = edge.depends_on_id
+  WHERE edge.tenant_id = held.tenant_id AND edge.service_id = held.id
+) AS upstream
+CROSS JOIN LATERAL (
+  SELECT coalesce(json_agg(json_build_object(
+    'id', dependant.id, 'entity_ref', dependant.external_id, 'name', dependant.name, 'type', dependency_type,
+    'is_critical', is_critical
+  ) ORDER BY dependant.external_id), '[]') AS edges
+  FROM service_dependencies AS edge
+  JOIN services AS dependant ON dependant.tenant_id = edge.tenant_id AND dependant.id = edge.service_id
+  WHERE edge.tenant_id = held.tenant_id AND edge.depends_on_id = held.id
+) AS downstream
+CROSS JOIN LATERAL (
+  SELECT coalesce(json_agg(json_build_object('title', title, 'url', url, 'type', runbook_type) ORDER BY position), '[]')
+    AS items
+  FROM service_runbooks AS runbook
+  WHERE runbook.tenant_id = held.tenant_id AND runbook.service_id = held.id
+) AS runbooks
+WHERE held.tenant_id = %(tenant)s AND held.id = ANY (%(ids)s::uuid[])
+ORDER BY held.external_id;
+
+-- name: list_services
+SELECT held.id::text, held.external_id AS entity_ref
+FROM services AS held
+WHERE held.tenant_id = %(tenant)s
+  AND held.external_id > %(after)s
+  AND (%(kinds)s::text[] IS NULL OR held.kind = ANY (%(kinds)s))
+  AND (%(owners)s::text[] IS NULL OR lower(held.owner_ref) = ANY (%(owners)s)
+    OR split_part(held.owner_ref, '/', 2) = ANY (%(owners)s) OR held.owner_team_id::text = ANY (%(owners)s))
+  AND (%(tiers)s::text[] IS NULL OR held.tier = ANY (%(tiers)s))
+  AND (%(lifecycles)s::text[] IS NULL OR held.lifecycle = ANY (%(lifecycles)s))
+  AND (%(tags)s::text[] IS NULL OR held.tags ?| %(tags)s)
+  AND (%(q)s::text IS NULL OR EXISTS (
+    SELECT FROM entities
+    WHERE entities.tenant = held.tenant_id AND entities.entity_ref = held.external_id
+      AND search @@ plainto_tsquery('simple', translate(%(q)s, '-_./:@', '      '))
+  ))
+ORDER BY held.external_id
+LIMIT %(limit)s;
+
+-- name: upstream
+SELECT target.id::text AS id, target_ref AS entity_ref, target.name, target.tier, target.lifecycle,
+  held.external_id AS dependant, target_ref AS dependency, dependency_type AS type, is_critical
+FROM service_dependencies AS edge
+JOIN services AS held ON held.tenant_id = edge.tenant_id AND held.id = edge.service_id
+LEFT JOIN services AS target ON target.tenant_id = edge.tenant_id AND target.id = edge.depends_on_id
+WHERE edge.tenant_id = %(tenant)s AND edge.service_id = ANY (%(ids)s::uuid[])
+ORDER BY dependant, dependency
+LIMIT %(limit)s;
+
+-- name: downstream
+SELECT held.id::text AS id, held.external_id AS entity_ref, held.name, held.tier, held.lifecycle,
+  held.external_id AS dependant, target_ref AS dependency, dependency_type AS type, is_critical
+FROM service_dependencies AS edge
+JOIN services AS held ON held.tenant_id = edge.tenant_id AND held.id = edge.service_id
+WHERE edge.tenant_id = %(tenant)s AND edge.depends_on_id = ANY (%(ids)s::uuid[])
+ORDER BY dependency, dependant
+LIMIT %(limit)s;
+
+-- name: teams
+SELECT held.id::text, held.external_id AS entity_ref, held.name, held.email, held.slack_channel, held.source,
+  CASE WHEN isfinite(held.synced_at) THEN held.synced_at END AS synced_at, entities.stale, touched.at AS touched,
+  members.refs AS members, owned.services
+FROM teams AS held
+JOIN entities ON entities.tenant = held.tenant_id AND entities.entity_ref = held.external_id
+CROSS JOIN LATERAL (
+  SELECT coalesce(json_object_agg(data_source, extract(epoch FROM last_touched)), '{}') AS at
+  FROM entity_records AS record
+  WHERE record.tenant = held.tenant_id AND record.entity_ref = held.external_id AND NOT deleted
+    AND isfinite(last_touched)
+) AS touched
+CROSS JOIN LATERAL (
+  SELECT coalesce(json_agg(target_ref ORDER BY target_ref), '[]') AS refs
+  FROM entity_relations AS related
+  WHERE related.tenant_id = held.tenant_id AND related.entity_ref = held.external_id AND type = 'hasMember'
+) AS members
+CROSS JOIN LATERAL (
+  SELECT coalesce(json_agg(json_build_object(
+    'id', services.id, 'entity_ref', services.external_id, 'name', services.name, 'tier', services.tier,
+    'lifecycle', services.lifecycle
+  ) ORDER BY services.external_id), '[]') AS services
+  FROM services WHERE services.tenant_id = held.tenant_id AND services.owner_team_id = held.id
+) AS owned
+WHERE held.tenant_id = %(tenant)s AND held.id = ANY (%(ids)s::uuid[])
+ORDER BY held.external_id;
+
+-- name: list_teams
+SELECT id::text, external_id AS entity_ref FROM teams
+WHERE tenant_id = %(tenant)s AND external_id > %(after)s
+ORDER BY external_id
+LIMIT %(limit)s;
+
+-- name: records
+SELECT data_source, api_version, kind, metadata, spec, service, priority_score, content_hash,
+  extract(epoch FROM last_touched)::text AS last_touched, extract(epoch FROM expiration_date)::text AS expiration_date,
+  deleted, generation, source_version, change_id
+FROM entity_records
+WHERE tenant = %(tenant)s AND entity_ref = %(ref)s
+ORDER BY data_source;

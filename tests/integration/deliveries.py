@@ -1,0 +1,80 @@
+"""What a processor publishes, handed to the Postgres sink itself: rows as they come to be, without Kafka."""
+
+import orjson
+import psycopg
+
+from schemas.codec import encode_entity, encode_records
+from schemas.entities import MergedEntity, Vanished
+from schemas.records import Record, Records
+from schemas.topics import Topics
+from sinks.base import Delivery, SinkSettings
+from sinks.postgres.sink import PostgresSink
+
+TOPICS = Topics()
+NOW = 1_700_000_000_000
+
+
+def opened(dsn, **more):
+    return PostgresSink(SinkSettings(name="postgres", topics=TOPICS, client={}, dsn=dsn, **more))
+
+
+def rows(dsn, query, *values):
+    with psycopg.connect(dsn) as connection:
+        cursor = connection.execute(query, values)
+        return cursor.fetchall() if cursor.description else []
+
+
+def upsert(ref, version, *, spec=None, service=None, metadata=None, provenance=None, stale=()):
+    kind, _, name = ref.replace("default/", "").partition(":")
+    body = {"kind": kind.title(), "metadata": {"name": name, "namespace": "default", **(metadata or {})}}
+    return delivery(
+        TOPICS.entities,
+        ref,
+        encode_entity(
+            MergedEntity(
+                tenant="default",
+                entity_ref=ref,
+                version=version,
+                content_hash=f"h{version}",
+                entity={**body, "spec": spec or {}},
+                service=service or {},
+                provenance=provenance or {"/metadata/name": "git"},
+                change="created",
+                changed=[""],
+                stale=list(stale),
+                merged_at=NOW,
+            )
+        ),
+    )
+
+
+def vanish(ref, version):
+    gone = Vanished(tenant="default", entity_ref=ref, version=version, merged_at=NOW, reason="deleted")
+    return delivery(TOPICS.entities, ref, None, gone.headers())
+
+
+def hold(ref, version, *, content=None, **observed):
+    """Return what is held of an entity: of each connector, so many seconds after NOW."""
+    said = orjson.dumps(content or {"entity": {"metadata": {}}, "service": {}})
+    held = {
+        connector: Record(
+            connector=connector,
+            generation=0,
+            version=1,
+            observed_at=NOW + seconds * 1000,
+            timestamp=NOW,
+            ttl=None,
+            priority=None,
+            content_hash="h",
+            content=said,
+            id="x",
+        )
+        for connector, seconds in observed.items()
+    }
+    return delivery(TOPICS.changelog, ref, encode_records(Records(version=version, by_connector=held)))
+
+
+def delivery(topic, ref, value, headers=()):
+    return Delivery(
+        topic=topic, partition=0, offset=0, key=ref.encode(), value=value, headers=list(headers), timestamp=NOW
+    )
