@@ -59,7 +59,7 @@ CATALOGUE = [
     component("checkout-web", spec={"dependsOn": ["component:payment-api"], "owner": "team-web"}),
     component("mobile-app", spec={"dependsOn": ["component:checkout-web", "component:payment-api"]}),
     upsert("api:default/checkout-web", 1, service={"ownerTeam": "Web (us)"}),
-    component("records", service={"tier": "tier3"}),
+    component("records", service={"tier": "tier3"}, spec={"dependencyOf": ["api:checkout-web", "component:nowhere"]}),
     component("gone"),
     vanish("component:default/gone", 2),
 ]
@@ -207,6 +207,16 @@ def test_dependencies_are_followed_as_far_and_as_wide_as_asked(api):
     )
     nodes, _ = graph(api, direction="both")
     assert nodes == dict.fromkeys(("stripe-gateway", "database-primary", "checkout-web", "mobile-app"), 1)
+
+
+def test_a_dependency_that_only_its_target_names_is_followed_from_both_sides(api):
+    found = get(api, "services/api:checkout-web")["dependencies"], get(api, "services/records")["dependencies"]
+    assert found == (
+        {"upstream": [edge("records")], "downstream": []},
+        {"upstream": [], "downstream": [edge("checkout-web", "api")]},
+    )
+    upward = get(api, "services/api:checkout-web/dependencies", direction="upstream")
+    assert [node["name"] for node in upward["nodes"]] == ["records"]
 
 
 @pytest.mark.parametrize("query", ["depth=0", "depth=21", "direction=sideways"])
