@@ -60,6 +60,8 @@ CATALOGUE = [
     component("mobile-app", spec={"dependsOn": ["component:checkout-web", "component:payment-api"]}),
     upsert("api:default/checkout-web", 1, service={"ownerTeam": "Web (us)"}),
     component("records", service={"tier": "tier3"}, spec={"dependencyOf": ["api:checkout-web", "component:nowhere"]}),
+    component("theirs", tenant="acme", service={"ownerTeam": "team-payments", "dependencies": [{"target": PAY}]}),
+    upsert("group:default/team-theirs", 1, tenant="acme"),
     component("gone"),
     vanish("component:default/gone", 2),
 ]
@@ -127,10 +129,20 @@ def test_a_service_is_found_by_id_reference_and_name(api, name):
     assert get(api, f"services/{name}")["entity_ref"] == PAY
 
 
-@pytest.mark.parametrize("name", ["nobody", str(uuid.uuid4()), "component:nobody", "gone", TEAM])
+THEIRS = "component:default/theirs", "group:default/team-theirs"
+
+
+@pytest.mark.parametrize("name", ["nobody", str(uuid.uuid4()), "component:nobody", "gone", TEAM, "theirs", THEIRS[0]])
 def test_what_is_no_service_is_not_found(api, name):
     answer = api.get(f"/v1/services/{name}")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize("path", ["services", "services/{}/dependencies", "services/{}/on-call", "teams"])
+def test_what_another_tenant_has_is_not_there_by_its_id_either(api, path):
+    ids = [id_of("acme", ref) for ref in THEIRS]
+    paths = [path.format(ref) if "{}" in path else f"{path}/{ref}" for ref in ids]
+    assert {api.get(f"/v1/{each}").status_code for each in paths} == {404}
 
 
 def test_a_name_that_several_have_is_answered_with_those_who_have_it(api):
