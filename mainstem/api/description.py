@@ -62,7 +62,11 @@ def describe(app: FastAPI, *, has_tokens: bool) -> None:
     Raises ValueError for a route that changes something and names no scope.
     """
     for route in app.routes:
-        if isinstance(route, APIRoute) and not _READS.issuperset(route.methods or ()) and SCOPE not in (route.openapi_extra or {}):
+        if (
+            isinstance(route, APIRoute)
+            and not _READS.issuperset(route.methods or ())
+            and SCOPE not in (route.openapi_extra or {})
+        ):
             raise ValueError(f"{route.path} changes something and names no scope")
     document = app.openapi()
     components = document.setdefault("components", {})

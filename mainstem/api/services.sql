@@ -28,7 +28,7 @@ CROSS JOIN LATERAL (
   SELECT coalesce(json_agg(json_build_object(
     'id', target.id, 'entity_ref', target_ref, 'name', target.name, 'type', dependency_type, 'is_critical', is_critical
   ) ORDER BY target_ref), '[]') AS edges
-  FROM service_dependencies AS edge
+  FROM service_edges AS edge
   LEFT JOIN services AS target ON target.tenant_id = edge.tenant_id AND target.id = edge.depends_on_id
   WHERE edge.tenant_id = held.tenant_id AND edge.service_id = held.id
 ) AS upstream
@@ -37,7 +37,7 @@ CROSS JOIN LATERAL (
     'id', dependant.id, 'entity_ref', dependant.external_id, 'name', dependant.name, 'type', dependency_type,
     'is_critical', is_critical
   ) ORDER BY dependant.external_id), '[]') AS edges
-  FROM service_dependencies AS edge
+  FROM service_edges AS edge
   JOIN services AS dependant ON dependant.tenant_id = edge.tenant_id AND dependant.id = edge.service_id
   WHERE edge.tenant_id = held.tenant_id AND edge.depends_on_id = held.id
 ) AS downstream
@@ -72,7 +72,7 @@ LIMIT %(limit)s;
 -- name: upstream
 SELECT target.id::text AS id, target_ref AS entity_ref, target.name, target.tier, target.lifecycle,
   held.external_id AS dependant, target_ref AS dependency, dependency_type AS type, is_critical
-FROM service_dependencies AS edge
+FROM service_edges AS edge
 JOIN services AS held ON held.tenant_id = edge.tenant_id AND held.id = edge.service_id
 LEFT JOIN services AS target ON target.tenant_id = edge.tenant_id AND target.id = edge.depends_on_id
 WHERE edge.tenant_id = %(tenant)s AND edge.service_id = ANY (%(ids)s::uuid[])
@@ -82,7 +82,7 @@ LIMIT %(limit)s;
 -- name: downstream
 SELECT held.id::text AS id, held.external_id AS entity_ref, held.name, held.tier, held.lifecycle,
   held.external_id AS dependant, target_ref AS dependency, dependency_type AS type, is_critical
-FROM service_dependencies AS edge
+FROM service_edges AS edge
 JOIN services AS held ON held.tenant_id = edge.tenant_id AND held.id = edge.service_id
 WHERE edge.tenant_id = %(tenant)s AND edge.depends_on_id = ANY (%(ids)s::uuid[])
 ORDER BY dependency, dependant

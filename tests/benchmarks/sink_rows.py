@@ -145,8 +145,8 @@ def bare(dsn: str, found: list[Delivery], topics: Topics) -> float:
             (rows.add_records if each.topic == topics.changelog else rows.add_entity)(each)
         model = Work()
         for key, row in sorted(rows.upserts.items()):
-            found = model_of(row, DEFAULT_SERVICE_KINDS)
-            model.add(parse_entity_key(key), found, Standing(row["version"], True, False, False))  # noqa: FBT003 - a row
+            standing = Standing(version=row["version"], is_there=True, is_service=False, is_team=False)
+            model.add(parse_entity_key(key), model_of(row, DEFAULT_SERVICE_KINDS), standing)
         ready.append(([each for each in rows.statements() if each[0].startswith("upsert")], model))
     with psycopg.connect(dsn, autocommit=True) as connection:
         began = time.perf_counter()

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import struct
+from contextlib import closing
 
 import fastavro
 import psycopg
@@ -12,6 +13,8 @@ import pytest
 
 from schemas import database as schema
 from schemas.statements import statements
+from sinks.base import SinkSettings
+from sinks.postgres.sink import PostgresSink
 from tests.compat.versions import GOLDEN, ROOT, common, differences, exchange, golden_records
 
 RECORDS = {"entities": "MergedEntity.avsc", "changelog": "Records.avsc", "changes": "Change.avsc"}
@@ -101,6 +104,17 @@ def test_the_previous_version_works_on_this_versions_tables(previous, upgraded):
         newer = [with_version(row) for row in golden_records()]
         exchange(previous, "project", upgraded, rows=newer)
         assert set(rows_of(upgraded).values()) == {row["told"]["version"] + 1000 for row in newer if is_live(row)}
+
+
+def test_entities_of_the_previous_version_become_services_by_themselves(upgraded):
+    with closing(PostgresSink(SinkSettings(name="postgres", client={}, dsn=upgraded))) as sink:
+        sink.tend()
+    with psycopg.connect(upgraded) as connection:
+        live = "SELECT entity_ref FROM entities WHERE deleted_at IS NULL AND kind IN ('component', 'group') ORDER BY 1"
+        made = "SELECT external_id FROM services UNION SELECT external_id FROM teams ORDER BY 1"
+        wanted, found = (connection.execute(query).fetchall() for query in (live, made))
+    assert wanted
+    assert found == wanted
 
 
 def is_live(row):

@@ -6,6 +6,7 @@ import psycopg
 from schemas.codec import encode_entity, encode_records
 from schemas.entities import MergedEntity, Vanished
 from schemas.records import Record, Records
+from schemas.refs import entity_key
 from schemas.topics import Topics
 from sinks.base import Delivery, SinkSettings
 from sinks.postgres.sink import PostgresSink
@@ -24,15 +25,15 @@ def rows(dsn, query, *values):
         return cursor.fetchall() if cursor.description else []
 
 
-def upsert(ref, version, *, spec=None, service=None, metadata=None, provenance=None, stale=()):
+def upsert(ref, version, *, spec=None, service=None, metadata=None, provenance=None, stale=(), tenant="default"):
     kind, _, name = ref.replace("default/", "").partition(":")
     body = {"kind": kind.title(), "metadata": {"name": name, "namespace": "default", **(metadata or {})}}
     return delivery(
         TOPICS.entities,
-        ref,
+        entity_key(tenant, ref).decode(),
         encode_entity(
             MergedEntity(
-                tenant="default",
+                tenant=tenant,
                 entity_ref=ref,
                 version=version,
                 content_hash=f"h{version}",

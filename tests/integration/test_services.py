@@ -59,7 +59,9 @@ CATALOGUE = [
     component("checkout-web", spec={"dependsOn": ["component:payment-api"], "owner": "team-web"}),
     component("mobile-app", spec={"dependsOn": ["component:checkout-web", "component:payment-api"]}),
     upsert("api:default/checkout-web", 1, service={"ownerTeam": "Web (us)"}),
-    component("records", service={"tier": "tier3"}),
+    component("records", service={"tier": "tier3"}, spec={"dependencyOf": ["api:checkout-web", "component:nowhere"]}),
+    component("theirs", tenant="acme", service={"ownerTeam": "team-payments", "dependencies": [{"target": PAY}]}),
+    upsert("group:default/team-theirs", 1, tenant="acme"),
     component("gone"),
     vanish("component:default/gone", 2),
 ]
@@ -127,10 +129,22 @@ def test_a_service_is_found_by_id_reference_and_name(api, name):
     assert get(api, f"services/{name}")["entity_ref"] == PAY
 
 
-@pytest.mark.parametrize("name", ["nobody", "821f9cb2-7431-47f0-8c34-905314dd4865", "component:nobody", "gone", TEAM])
+THEIRS = "component:default/theirs", "group:default/team-theirs"
+
+
+@pytest.mark.parametrize(
+    "name", ["nobody", "821f9cb2-7431-47f0-8c34-905314dd4865", "component:nobody", "gone", TEAM, "theirs", THEIRS[0]]
+)
 def test_what_is_no_service_is_not_found(api, name):
     answer = api.get(f"/v1/services/{name}")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize("path", ["services", "services/{}/dependencies", "services/{}/on-call", "teams"])
+def test_what_another_tenant_has_is_not_there_by_its_id_either(api, path):
+    ids = [id_of("acme", ref) for ref in THEIRS]
+    paths = [path.format(ref) if "{}" in path else f"{path}/{ref}" for ref in ids]
+    assert {api.get(f"/v1/{each}").status_code for each in paths} == {404}
 
 
 def test_a_name_that_several_have_is_answered_with_those_who_have_it(api):
@@ -207,6 +221,16 @@ def test_dependencies_are_followed_as_far_and_as_wide_as_asked(api):
     )
     nodes, _ = graph(api, direction="both")
     assert nodes == dict.fromkeys(("stripe-gateway", "database-primary", "checkout-web", "mobile-app"), 1)
+
+
+def test_a_dependency_that_only_its_target_names_is_followed_from_both_sides(api):
+    found = get(api, "services/api:checkout-web")["dependencies"], get(api, "services/records")["dependencies"]
+    assert found == (
+        {"upstream": [edge("records")], "downstream": []},
+        {"upstream": [], "downstream": [edge("checkout-web", "api")]},
+    )
+    upward = get(api, "services/api:checkout-web/dependencies", direction="upstream")
+    assert [node["name"] for node in upward["nodes"]] == ["records"]
 
 
 @pytest.mark.parametrize("query", ["depth=0", "depth=21", "direction=sideways"])

@@ -15,6 +15,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP VIEW entity_relations")
+    op.execute("DROP VIEW service_edges, entity_relations")
     op.execute("DROP TABLE stated_relations, service_runbooks, service_dependencies, services, teams")
     op.execute("ALTER TABLE entities DROP COLUMN projected")

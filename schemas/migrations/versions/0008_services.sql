@@ -113,3 +113,18 @@ CREATE VIEW entity_relations WITH (security_invoker = true) AS
   SELECT held.tenant_id, held.target_ref, 'dependencyOf', services.external_id
   FROM service_dependencies AS held
   JOIN services ON services.tenant_id = held.tenant_id AND services.id = held.service_id;
+
+-- What depends on what, be it said by the one or by the other (`spec.dependencyOf`), of services that are there.
+CREATE VIEW service_edges WITH (security_invoker = true) AS
+  SELECT tenant_id, service_id, depends_on_id, target_ref, dependency_type, is_critical, source
+  FROM service_dependencies
+  UNION ALL
+  SELECT stated.tenant_id, dependant.id, dependency.id, stated.entity_ref, 'runtime', false, dependency.source
+  FROM stated_relations AS stated
+  JOIN services AS dependency ON dependency.tenant_id = stated.tenant_id AND dependency.external_id = stated.entity_ref
+  JOIN services AS dependant ON dependant.tenant_id = stated.tenant_id AND dependant.external_id = stated.target_ref
+  WHERE stated.type = 'dependencyOf' AND NOT EXISTS (
+    SELECT FROM service_dependencies AS said
+    WHERE said.tenant_id = stated.tenant_id AND said.service_id = dependant.id
+      AND said.depends_on_id = dependency.id
+  );

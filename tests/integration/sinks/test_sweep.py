@@ -89,6 +89,14 @@ def test_a_rebuild_that_was_broken_off_goes_on_and_sweeps_nothing_before_its_end
     assert rows(dsn, "SELECT (SELECT count(*) FROM sink_rebuilds), (SELECT count(*) FROM sink_seen)") == [(0, 0)]
 
 
+def test_what_is_swept_is_no_service_any_more_and_what_was_lost_is_one_again(dsn, part):
+    sink = part.written(part.there[:3])
+    rows(dsn, "DELETE FROM services WHERE external_id = %s", REFS[0])
+    sink.write(part.there[:2], {part.at: len(REFS)})
+    assert sink.finish_rebuild(part.at) == 1
+    assert {found for (found,) in rows(dsn, "SELECT external_id FROM services")} == set(REFS[:2])
+
+
 def test_rows_of_other_partitions_are_not_swept(dsn, part, entity):
     sink = part.written(part.batch([entity(each, 5) for each in EVERYWHERE]))
     assert sink.finish_rebuild(part.at) == len(REFS)
