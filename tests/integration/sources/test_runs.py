@@ -210,7 +210,9 @@ def test_what_somebody_approved_is_deleted_and_what_came_back_is_not(stage):
     stage.look(source)
     stage.rows("UPDATE held_deletions SET state = 'approved'")
     stage.look(source)
+    deleted = sorted(each["_key"] for each in stage.changes() if each.get("op") == "delete")
     assert (_names(stage), stage.rows("SELECT state FROM held_deletions")) == (set(system), [{"state": "done"}])
+    assert deleted == ["component:default/c-00001", "component:default/c-00003"]
 
 
 def test_a_hold_that_would_grow_is_replaced(stage):
