@@ -67,6 +67,19 @@ class SinkSettings:
     """Where a sink declares metrics of its own; None = nobody looks at them."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How large a batch may grow before it is written."""
+
+    records: int = 4_000
+    size: int = 8 * 1024 * 1024
+    """Bytes of keys and values; the record that reaches it is still part of the batch."""
+    wait: float = 0.2
+    """Seconds to wait for a first record."""
+    span: float = 0.2
+    """Seconds from the first record to the write, however many more keep coming."""
+
+
 class Sink(ABC):
     """A system that wants to know about merged entities: subclass it and translate.
 
@@ -76,6 +89,9 @@ class Sink(ABC):
 
     rebuild_means: ClassVar[str] = "every record of its topics is carried on once more, as if it had never been"
     """What `mainstem sinks rebuild` tells before it asks whether to go on: an end of a sentence."""
+
+    limits: ClassVar[Limits] = Limits()
+    """How large its batches may grow."""
 
     tend_seconds: ClassVar[float] = 60.0
     """How often :meth:`tend` is called, about."""

@@ -5,20 +5,7 @@ from dataclasses import dataclass, field
 
 from schemas.errors import Skippable
 from schemas.topics import RESERVED_PREFIX
-from sinks.base import Delivery, Partition
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How large a batch may grow before it is written."""
-
-    records: int = 4_000
-    size: int = 8 * 1024 * 1024
-    """Bytes of keys and values; the record that reaches it is still part of the batch."""
-    wait: float = 0.2
-    """Seconds to wait for a first record."""
-    span: float = 0.2
-    """Seconds from the first record to the write, however many more keep coming."""
+from sinks.base import Delivery, Limits, Partition
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from schemas.errors import Retriable
 from schemas.metrics import SinkMetrics
 from sinks import kafka
-from sinks.base import Delivery, Partition, Positions, SinkSettings
-from sinks.batches import Batch, Limits
+from sinks.base import Delivery, Limits, Partition, Positions, SinkSettings
+from sinks.batches import Batch
 from sinks.placement import watermarks
 
 log = structlog.get_logger(__name__)

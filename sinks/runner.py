@@ -12,8 +12,8 @@ from schemas.errors import Retriable, Skippable, TopicMismatchError
 from schemas.metrics import SinkMetrics
 from sinks import kafka
 from sinks.backoff import pauses
-from sinks.base import Delivery, Sink
-from sinks.batches import Batch, Limits, ends, isolate
+from sinks.base import Delivery, Limits, Sink
+from sinks.batches import Batch, ends, isolate
 from sinks.dead_letters import DeadLetters
 from sinks.fence import Fence
 from sinks.membership import Interrupted, Membership
@@ -40,7 +40,7 @@ class SinkRunner:
         self._sink = sink
         self._name = settings.name
         self._metrics = metrics
-        self._limits = limits or Limits()
+        self._limits = limits or sink.limits
         self._clock = clock
         self._stop = threading.Event()
         self._attempts = 0

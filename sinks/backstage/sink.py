@@ -22,7 +22,7 @@ from sinks.backstage.feed import Feed
 from sinks.backstage.line import Line
 from sinks.backstage.options import read_options
 from sinks.backstage.resync import Resync
-from sinks.base import Delivery, Partition, Positions, Sink, SinkSettings
+from sinks.base import Delivery, Limits, Partition, Positions, Sink, SinkSettings
 from sinks.entities import read_entity, read_key
 from sinks.postgres.offsets import Offsets
 from sinks.postgres.rebuilds import Rebuilds
@@ -47,6 +47,8 @@ class BackstageSink(Sink):
         "every entity is compared with what Backstage has confirmed of it, and sent again where that differs; entities"
         " that the topic no longer holds are removed from Backstage"
     )
+    # Mutations cost Backstage by their number as much as by their size: a shard's part of a batch should be large.
+    limits: ClassVar[Limits] = Limits(records=12_000, size=40 * 1024 * 1024, span=1.0)
     tend_seconds: ClassVar[float] = 1.0
     pace: ClassVar[Pace] = Pace()
 

@@ -27,8 +27,7 @@ from schemas.metrics import SinkMetrics
 from schemas.records import Record, Records
 from schemas.refs import parse_entity_key
 from schemas.topics import Topics
-from sinks.base import DEFAULT_SERVICE_KINDS, Delivery, SinkSettings
-from sinks.batches import Limits
+from sinks.base import DEFAULT_SERVICE_KINDS, Delivery, Limits, SinkSettings
 from sinks.postgres import merges
 from sinks.postgres.canonical import Standing, Work, carry_out
 from sinks.postgres.model import model_of

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from schemas.errors import Retriable, Skippable
 from sinks.backoff import FIRST, LONGEST, pauses
-from sinks.base import Delivery, Positions, Sink, SinkSettings
-from sinks.batches import Batch, Limits, ends, isolate
+from sinks.base import Delivery, Limits, Positions, Sink, SinkSettings
+from sinks.batches import Batch, ends, isolate
 
 
 class ListSink(Sink):

@@ -7,8 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas.metrics import SinkMetrics
 from schemas.topics import Topics
-from sinks.base import Sink, SinkSettings
-from sinks.batches import Limits
+from sinks.base import Limits, Sink, SinkSettings
 from sinks.membership import Membership
 from sinks.placement import Placement
 from sinks.upkeep import Upkeep
