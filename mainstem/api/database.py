@@ -17,13 +17,17 @@ from sinks.postgres.model import entity_id
 
 QUERIES: Final = statements(Path(__file__).with_name("services.sql"))
 
+_PLANNED_ANEW: Final = ("upstream", "downstream")
+
 Noun = Literal["service", "team"]
 
 
 async def ask(request: Request, query: str, **parameters: Any) -> list[dict[str, Any]]:
     """Return the rows of a statement of `services.sql` in the tenant of *request*."""
     async with request.app.state.pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(QUERIES[query], {**parameters, "tenant": caller_of(request).tenant})
+        # What is asked with lists of any length is planned for the list that is there: a plan for all is one for short.
+        prepare = False if query in _PLANNED_ANEW else None
+        await cursor.execute(QUERIES[query], {**parameters, "tenant": caller_of(request).tenant}, prepare=prepare)
         rows: list[dict[str, Any]] = await cursor.fetchall()
         return rows
 

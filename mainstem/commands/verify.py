@@ -48,7 +48,7 @@ def _verified(installation: Installation) -> "Report":
     from mainstem.verification.verification import Verification  # noqa: PLC0415
 
     settings = settings_of(installation, "postgres")
-    tables = Tables(settings.dsn, settings.name)
+    tables = Tables(settings.dsn, settings.name, settings.service_kinds)
     reader = Reader(dict(settings.client), settings.topics, policy_of(installation.config))
     try:
         with RecordsBar("verifying") as bar:

@@ -4,7 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-Side = Literal["topic", "entities", "entity_records"]
+from mainstem.verification.digests import digest
+
+Side = Literal["topic", "entities", "entity_records", "model"]
+
+
+NO_MODEL: Final = digest([None, None, []])
+"""Of an entity that is not there."""
 
 
 class View(NamedTuple):
@@ -36,6 +42,10 @@ class Found:
     version: int = -1
     view: View | None = None
     """Of a row that has not vanished."""
+    wanted_model: str = NO_MODEL
+    """What that row makes in the canonical model."""
+    model: str = NO_MODEL
+    """What the tables of the canonical model hold."""
     records: dict[str, str] = field(default_factory=dict)
 
 
@@ -54,8 +64,13 @@ _ORIGIN: Final = "where its fields come from, or which connectors are stale,"
 
 
 def differences(tenant: str, ref: str, wanted: Wanted, found: Found) -> Iterator[Difference]:
-    """Yield each difference between neighbours: merge and topic, topic and `entities`, table and `entity_records`."""
-    for side, sentence, details in (*_topic(wanted), *_entities(wanted, found), *_records(wanted, found)):
+    """Yield each difference between neighbours: merge and topic, topic and `entities`, records and `entity_records`,
+    `entities` and the canonical model.
+    """
+    rows = list(_entities(wanted, found))
+    # Of a row that is wrong anything may follow.
+    models = () if rows else _model(found)
+    for side, sentence, details in (*_topic(wanted), *rows, *_records(wanted, found), *models):
         yield Difference(tenant, ref, side, sentence, details)
 
 
@@ -102,6 +117,12 @@ def _records(wanted: Wanted, found: Found) -> Iterator[_Telling]:
             yield "entity_records", f"there is a row of {connector}, whose record is not held", details
         elif one != other:
             yield "entity_records", f"the row of {connector} is not the record that is held", details
+
+
+def _model(found: Found) -> Iterator[_Telling]:
+    if found.model != found.wanted_model:
+        details = {"expected": found.wanted_model, "found": found.model}
+        yield "model", "services, teams or relations are not what the row of the entity makes", details
 
 
 def _unequal(one: View, other: View) -> Iterator[tuple[str, str, str]]:

@@ -10,12 +10,13 @@ import psycopg
 from psycopg.types.json import set_json_loads
 
 from mainstem.verification.digests import digest, seconds
+from mainstem.verification.models import found_digest, wanted_digest
 from mainstem.verification.sides import Found, View
 from mainstem.verification.topics import record_digest
 from schemas.database import sentences
 from schemas.refs import entity_key, parse_entity_key
 from schemas.statements import statements
-from sinks.base import Positions
+from sinks.base import DEFAULT_SERVICE_KINDS, Positions
 
 _QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
 PAGE: Final = 500
@@ -40,8 +41,9 @@ _RECORD: Final = (
 class Tables:
     """One connection, and the keys that were looked at over it."""
 
-    def __init__(self, dsn: str, sink: str) -> None:
+    def __init__(self, dsn: str, sink: str, service_kinds: Collection[str] = DEFAULT_SERVICE_KINDS) -> None:
         self._dsn = dsn
+        self._kinds = service_kinds
         self._sink = sink
         with sentences(dsn):
             self._connection = psycopg.connect(dsn, autocommit=True, connect_timeout=10)
@@ -68,6 +70,12 @@ class Tables:
             for tenant, ref, version, is_there, *rest in self._rows("entities", asked):
                 held = found[entity_key(tenant, ref)]
                 held.version, held.view = version, _view(*rest) if is_there else None
+                if is_there:
+                    entity = dict(zip(("entity", "service", "provenance"), rest, strict=False))
+                    row = {"tenant": tenant, "entity_ref": ref, **entity}
+                    held.wanted_model = wanted_digest(row, self._kinds)
+            for tenant, ref, *model in self._rows("models", asked):
+                found[entity_key(tenant, ref)].model = found_digest(*model)
             for row in self._rows("records", asked):
                 record = dict(zip(_RECORD, row, strict=True))
                 times = {name: seconds(record[name]) for name in ("last_touched", "expiration_date")}

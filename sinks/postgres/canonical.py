@@ -64,7 +64,8 @@ class Work:
         """Plan for one entity; one that vanished is nothing at all."""
         tenant, ref = key
         related = [each._asdict() for each in found.relations]
-        self.related.append({"tenant_id": tenant, "entity_ref": ref, "relations": related})
+        kept = [f"{each.type} {each.target_ref}" for each in found.relations]
+        self.related.append({"tenant_id": tenant, "entity_ref": ref, "relations": related, "kept": kept})
         if found.service is not None:
             self.services.append(found.service)
             (self.known_services if standing.is_service else self.new_services).append(found.service)
@@ -146,7 +147,7 @@ def carry_out(cursor: psycopg.Cursor, work: Work) -> None:
     _run(cursor, "resolve_owners", _only(work.new_teams, "external_id"))
     _run(cursor, "put_services", work.services)
     for part in ("dependencies", "runbooks"):
-        _run(cursor, f"drop_{part}", _only(work.known_services, part))
+        _run(cursor, f"drop_{part}", [_kept(each, part) for each in work.known_services])
         _run(cursor, f"put_{part}", [each for each in _only(work.services, part) if each[part]])
     _run(cursor, "resolve_dependencies", _only(work.new_services, "external_id"))
     _run(cursor, "drop_relations", work.related)
@@ -167,6 +168,10 @@ def _row(key: _Key) -> Row:
 
 def _ids(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
     return [{"tenant_id": row["tenant_id"], "id": row["id"]} for row in rows]
+
+
+def _kept(service: Mapping[str, Any], part: str) -> Row:
+    return {"tenant_id": service["tenant_id"], "id": service["id"], "kept": [each["id"] for each in service[part]]}
 
 
 def _only(rows: Iterable[Mapping[str, Any]], part: str) -> list[Row]:

@@ -88,10 +88,8 @@ WHERE held.tenant_id = asked.tenant_id AND held.owner_ref = asked.external_id AN
 
 -- name: drop_dependencies
 DELETE FROM service_dependencies AS held
-USING json_to_recordset(%(rows)s::json) AS asked (tenant_id text, id uuid, dependencies json)
-WHERE held.tenant_id = asked.tenant_id AND held.service_id = asked.id AND NOT EXISTS (
-  SELECT FROM json_to_recordset(asked.dependencies) AS kept (id uuid) WHERE kept.id = held.id
-);
+USING json_to_recordset(%(rows)s::json) AS asked (tenant_id text, id uuid, kept uuid[])
+WHERE held.tenant_id = asked.tenant_id AND held.service_id = asked.id AND held.id <> ALL (asked.kept);
 
 -- name: put_dependencies
 INSERT INTO service_dependencies AS held (
@@ -119,10 +117,8 @@ WHERE held.tenant_id = asked.tenant_id AND held.target_ref = asked.external_id A
 
 -- name: drop_runbooks
 DELETE FROM service_runbooks AS held
-USING json_to_recordset(%(rows)s::json) AS asked (tenant_id text, id uuid, runbooks json)
-WHERE held.tenant_id = asked.tenant_id AND held.service_id = asked.id AND NOT EXISTS (
-  SELECT FROM json_to_recordset(asked.runbooks) AS kept (id uuid) WHERE kept.id = held.id
-);
+USING json_to_recordset(%(rows)s::json) AS asked (tenant_id text, id uuid, kept uuid[])
+WHERE held.tenant_id = asked.tenant_id AND held.service_id = asked.id AND held.id <> ALL (asked.kept);
 
 -- name: put_runbooks
 INSERT INTO service_runbooks AS held (id, tenant_id, service_id, position, title, url, runbook_type, source)
@@ -142,11 +138,9 @@ ON CONFLICT (tenant_id, service_id, id) DO UPDATE SET
 
 -- name: drop_relations
 DELETE FROM stated_relations AS held
-USING json_to_recordset(%(rows)s::json) AS asked (tenant_id text, entity_ref text, relations json)
-WHERE held.tenant_id = asked.tenant_id AND held.entity_ref = asked.entity_ref AND NOT EXISTS (
-  SELECT FROM json_to_recordset(asked.relations) AS kept (type text, target_ref text)
-  WHERE kept.type = held.type AND kept.target_ref = held.target_ref
-);
+USING json_to_recordset(%(rows)s::json) AS asked (tenant_id text, entity_ref text, kept text[])
+WHERE held.tenant_id = asked.tenant_id AND held.entity_ref = asked.entity_ref
+  AND held.type || ' ' || held.target_ref <> ALL (asked.kept);
 
 -- name: put_relations
 INSERT INTO stated_relations AS held (tenant_id, entity_ref, type, target_ref, inverse)

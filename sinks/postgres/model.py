@@ -19,6 +19,7 @@ _NAMESPACE: Final = NAMESPACE_URL.bytes
 _IDS_KEPT: Final = 65_536
 _TEXT_MAX: Final = 500
 """Characters of a name that is no reference: a longer one fits into no index."""
+_EXACT: Final = 2**53
 _DEPENDS_ON: Final = "dependsOn"
 _RUNBOOK: Final = "runbook"
 _OF_SERVICES: Final = frozenset(
@@ -195,10 +196,12 @@ def _is_runbook(kind: Any) -> bool:
 
 
 def _text(value: Any) -> str | None:
-    """Return a text that says something; a number is one as well."""
+    """Return a text that says something; a whole number is one as well."""
     if isinstance(value, str):
         return value or None
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    # A larger one may come back from Postgres in another spelling.
+    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _EXACT
+    return str(value) if is_number else None
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -99,6 +99,7 @@ CREATE TABLE stated_relations (
 );
 
 CREATE INDEX stated_relations_target ON stated_relations (tenant_id, target_ref);
+CREATE INDEX stated_relations_dependency ON stated_relations (tenant_id, target_ref) WHERE type = 'dependencyOf';
 
 -- All relations of every entity, from both sides; one that two sides state is there once.
 CREATE VIEW entity_relations WITH (security_invoker = true) AS

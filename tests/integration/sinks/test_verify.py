@@ -121,8 +121,11 @@ def test_what_is_right_has_no_differences(verify, projected):
 
 
 ROW = "WHERE entity_ref = 'component:default/NAME' AND data_source = 'git'"
+MODEL = "model", "services, teams or relations are not what the row of the entity makes"
 DAMAGES = {
     "e1": ("DELETE FROM entities WHERE name = 'NAME'", "entities", "the topic holds the entity, which has no row"),
+    "e10": ("UPDATE services SET tier = 'x' WHERE external_id = 'component:default/NAME'", *MODEL),
+    "e11": ("DELETE FROM stated_relations WHERE entity_ref = 'component:default/NAME'", *MODEL),
     "e2": (
         "UPDATE entities SET deleted_at = now() WHERE name = 'NAME'",
         "entities",
