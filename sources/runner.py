@@ -10,9 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
-import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
+from psycopg.errors import ReadOnlySqlTransaction
 
 from schemas.errors import (
     CursorExpiredError,
@@ -25,7 +24,7 @@ from schemas.errors import (
 )
 from sources import holds, leases
 from sources.connector import Connector, Place
-from sources.leases import Lease
+from sources.leases import DATABASE_AWAY, Lease
 from sources.ledger import Ledger
 from sources.outages import Op, announce
 from sources.plan import Due, due, is_resumable, mode_of
@@ -39,7 +38,6 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 1.0
 FAILURES_OF_AN_OUTAGE: Final = 3
-DATABASE_AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 
 
 class Runner:
@@ -74,6 +72,9 @@ class Runner:
                 self._looked_at = time.monotonic()
             except (*DATABASE_AWAY, TimeoutError) as error:
                 self._log.warning("connector.database_away", reason=type(error).__name__)
+                if isinstance(error, ReadOnlySqlTransaction):
+                    # What is open leads to a standby, and would for as long as it is kept.
+                    await self._place.pool.drain()
             except LeaseLostError as error:
                 self._log.warning("connector.run_lost", reason=str(error))
             except NotAcknowledgedError as error:
