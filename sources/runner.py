@@ -37,6 +37,8 @@ from sources.sweep import Sweep
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 1.0
+_WAITED_FOR: Final = (LeaseLostError, NotAcknowledgedError, *DATABASE_AWAY)
+"""What ends the work of this process, and is no failure of the connector."""
 FAILURES_OF_AN_OUTAGE: Final = 3
 
 
@@ -52,6 +54,8 @@ class Runner:
         self._log = log.bind(connector=connector.id)
         self._run: Run | None = None
         self._looked_at = time.monotonic()
+        self._spared_until = 0.0
+        """Until when an approved hold is left alone that could not be deleted, on the clock of `time.monotonic`."""
 
     @property
     def waited(self) -> float:
@@ -102,7 +106,7 @@ class Runner:
             rest = (state.next_run_at - state.last_success_at).total_seconds()
             self._place.metrics.interval.labels(self.id).set(rest)
         found = due(state, self._connector, self._place.cluster)
-        if found is None and state.approved is None:
+        if found is None and not self._deletes(state):
             return
         async with asyncio.timeout(self._place.answer_seconds):
             lease = await leases.take(
@@ -117,16 +121,27 @@ class Runner:
         """Another process may have done it since we looked: what counts is what stands there under the lease."""
         async with self._place.pool.connection() as connection:
             state = self.state = await self._states.read(connection)
-        if state.approved is not None:
+        if state.approved is not None and self._deletes(state):
             await self._delete_approved(lease, state.approved, stop)
         found = due(state, self._connector, self._place.cluster)
         if found is not None:
             await self._attempt(lease, state, found, stop)
 
+    def _deletes(self, state: State) -> bool:
+        return state.approved is not None and time.monotonic() >= self._spared_until
+
     async def _delete_approved(self, lease: Lease, hold: str, stop: asyncio.Event) -> None:
-        publisher = Publisher(self._place.client, self._place.topics.changes(self.id))
-        deleted = await Sweep(self._connector, self._place, publisher, lease).approved(hold, stop)
-        self._log.info("connector.hold_deleted", hold=hold, count=deleted)
+        try:
+            publisher = Publisher(self._place.client, self._place.topics.changes(self.id))
+            deleted = await Sweep(self._connector, self._place, publisher, lease).approved(hold, stop)
+        except _WAITED_FOR:
+            raise
+        except Exception as error:  # noqa: BLE001 - the other connectors go on, whatever keeps this one from it
+            self._spared_until = time.monotonic() + self._connector.schedule.backoff[0].total_seconds()
+            self._log.error("connector.hold_not_deleted", hold=hold, reason=reason(error))
+            await self._note(error)
+        else:
+            self._log.info("connector.hold_deleted", hold=hold, count=deleted)
 
     async def _attempt(self, lease: Lease, before: State, found: Due, stop: asyncio.Event) -> None:
         state, began = before, time.monotonic()
@@ -134,7 +149,7 @@ class Runner:
             state = await self._opened(lease, before, found)
             run = self._run = Run(self._connector, self._place, lease, state)
             report = await run.go(stop)
-        except (LeaseLostError, NotAcknowledgedError, *DATABASE_AWAY):
+        except _WAITED_FOR:
             # The run stays as it was saved: whoever takes it up goes on there.
             raise
         except Exception as error:  # noqa: BLE001 - a source may raise whatever its system does: the run failed
@@ -238,8 +253,11 @@ class Runner:
         """The run goes on where it stands as soon as Kafka answers; the source has no part in it."""
         self._log.warning("connector.not_acknowledged", reason=str(error))
         with suppress(*DATABASE_AWAY):
-            async with self._place.pool.connection() as connection:
-                await self._states.note_error(connection, (type(error).__name__, str(error)))
+            await self._note(error)
+
+    async def _note(self, error: Exception) -> None:
+        async with self._place.pool.connection() as connection:
+            await self._states.note_error(connection, (type(error).__name__, reason(error)))
 
     async def _begin_anew(self, lease: Lease, state: State, error: Exception) -> None:
         """A cursor that leads nowhere is no fault of the source: everything is read, at once."""
@@ -257,7 +275,11 @@ class Runner:
     async def _announce(self, op: Op, at: datetime) -> None:
         """Tell the processor. Saved only once Kafka has it: what is announced twice changes nothing."""
         topic, at_ms = self._place.topics.changes(self.id), int(at.timestamp() * 1000)
-        await asyncio.to_thread(announce, self._place.client, topic, self.id, op, at_ms)
+        try:
+            await asyncio.to_thread(announce, self._place.client, topic, self.id, op, at_ms)
+        except Fatal as error:
+            self._log.error("connector.outage_not_announced", op=op, reason=str(error))
+            return
         async with self._place.pool.connection() as connection:
             await self._states.set_outage(connection, at if op == "outage" else None)
         self._log.warning("connector.outage_announced", op=op)
