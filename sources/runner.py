@@ -246,8 +246,8 @@ class Runner:
         self._place.metrics.ended(self.id, outcome)
         self._log.error("connector.run_failed", reason=told[1], failures=failures, again_at=again_at.isoformat())
         is_outage = outcome == "failed" and not isinstance(error, Fatal)
-        if is_outage and failures >= FAILURES_OF_AN_OUTAGE and state.outage_since is None:
-            await self._announce("outage", state.first_failure_at or state.now)
+        if is_outage and failures >= FAILURES_OF_AN_OUTAGE:
+            await self._away(lease, state)
 
     async def _kafka_away(self, error: NotAcknowledgedError) -> None:
         """The run goes on where it stands as soon as Kafka answers; the source has no part in it."""
@@ -268,21 +268,37 @@ class Runner:
             await self._states.abandon(connection, state.run or 0, error=told)
 
     async def _recovered(self, lease: Lease, state: State) -> None:
-        """The source has answered: an outage that was announced is over."""
-        if state.outage_since is not None:
-            await self._announce("recovered", datetime.fromtimestamp(lease.now_ms() / 1000, UTC))
+        """The source has answered: an outage that was announced is over, and forgotten once Kafka has that."""
+        if state.outage_since is not None and await self._announce(
+            lease, "recovered", datetime.fromtimestamp(lease.now_ms() / 1000, UTC)
+        ):
+            await self._save_outage(lease, None)
 
-    async def _announce(self, op: Op, at: datetime) -> None:
-        """Tell the processor. Saved only once Kafka has it: what is announced twice changes nothing."""
+    async def _away(self, lease: Lease, state: State) -> None:
+        """The source has not answered again. Known before it is told, so that it is ended; and told each time, since
+        nobody knows whether it was heard: the same outage, announced again, changes nothing.
+        """
+        since = state.outage_since or state.first_failure_at or state.now
+        if state.outage_since is None:
+            await self._save_outage(lease, since)
+        await self._announce(lease, "outage", since)
+
+    async def _save_outage(self, lease: Lease, since: datetime | None) -> None:
+        async with self._place.pool.connection() as connection:
+            await lease.renew(connection)
+            await self._states.set_outage(connection, since)
+
+    async def _announce(self, lease: Lease, op: Op, at: datetime) -> bool:
+        """Tell the processor; return whether it was told."""
         topic, at_ms = self._place.topics.changes(self.id), int(at.timestamp() * 1000)
+        lease.check()
         try:
             await asyncio.to_thread(announce, self._place.client, topic, self.id, op, at_ms)
         except Fatal as error:
             self._log.error("connector.outage_not_announced", op=op, reason=str(error))
-            return
-        async with self._place.pool.connection() as connection:
-            await self._states.set_outage(connection, at if op == "outage" else None)
+            return False
         self._log.warning("connector.outage_announced", op=op)
+        return True
 
 
 def reason(error: Exception) -> str:

@@ -300,12 +300,15 @@ def test_three_failures_announce_an_outage_and_an_answer_ends_it(stage):
     ) == ([("scripted", 0), ("scripted", 1)], [("scripted", 0), ("scripted", 1)], None)
 
 
-def test_an_outage_that_kafka_does_not_let_us_tell_of_ends_nothing(stage):
+def test_an_outage_that_kafka_does_not_let_us_tell_of_ends_nothing_and_is_told_later(stage):
     source, topics = Scripted(many(3)), stage.topics
     source.before = _fail_at(0)
     stage.topics = replace(topics, prefix=f"{topics.prefix}-absent")
-    state = stage.look(source, times=3)
-    assert state["consecutive_failures"] == 3
+    since = stage.look(source, times=3)["outage_since"]
+    stage.topics = topics
+    state = stage.look(source, times=2)
+    assert state["consecutive_failures"] == 5
+    assert {each["observedAt"] for each in stage.changes()} == {int(since.timestamp() * 1000)}
 
 
 def test_an_approved_hold_that_cannot_be_deleted_waits_and_ends_nothing(stage):
