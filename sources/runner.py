@@ -239,7 +239,14 @@ class Runner:
             now = (await self._states.read(connection)).now
             again_at = after_failure(self._connector.schedule, now, failures, retry_after=asked)
             told = (type(error).__name__, reason(error))
-            await self._states.fail(connection, state.run, told, next_run_at=again_at, resume=resume)
+            if state.run is None:
+                await self._states.answer_request(connection, state)
+            is_full = state.requested_full if state.run is None else state.is_full
+            # What a partial run has read was published, and the rest may never be read.
+            is_still_full = is_full and not resume and outcome == "failed"
+            await self._states.fail(
+                connection, state.run, told, next_run_at=again_at, is_resumable=resume, is_full=is_still_full
+            )
             if not resume and state.run is not None:
                 await self._states.close_run(connection, state.run, outcome, error=told)
             state = self.state = await self._states.read(connection)
@@ -265,7 +272,7 @@ class Runner:
         self._log.info("connector.cursor_expired", run=state.run, reason=told[1])
         async with self._place.pool.connection() as connection:
             await lease.renew(connection)
-            await self._states.abandon(connection, state.run or 0, error=told)
+            await self._states.abandon(connection, state.run or 0, error=told, is_full=state.is_full)
 
     async def _recovered(self, lease: Lease, state: State) -> None:
         """The source has answered: an outage that was announced is over, and forgotten once Kafka has that."""

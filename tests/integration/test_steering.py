@@ -188,10 +188,10 @@ def test_a_request_for_everything_is_not_lessened_by_another(api, rows):
     assert rows.read("requested_full") == (True,)
 
 
-def test_a_former_request_for_everything_does_not_widen_the_next_one(api, rows):
+def test_a_request_for_everything_that_failed_is_not_lessened_by_another(api, rows):
     rows.state(requested_at=None, requested_full=True)
     api.post("/v1/connectors/git/sync", json={"full": False})
-    assert rows.read("requested_full") == (False,)
+    assert rows.read("requested_full") == (True,)
 
 
 @pytest.mark.parametrize("phase", ["burst", "interstitial", "sweep"])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from schemas.errors import NotAcknowledgedError
+from schemas.errors import CursorExpiredError, NotAcknowledgedError, SourceUnreachableError, UnreadableAnswerError
 from sources.guard import Limits
 from sources.runner import Runner
 from sources.schedule import Schedule
@@ -61,6 +61,29 @@ def test_a_full_run_that_begins_anew_is_still_full(stage):
     _interrupted(stage, source, "page.read")
     stage.look(source)
     assert (stage.runs[-1]["is_full"], stage.runs[-1]["published"]) == (True, 5)
+
+
+@pytest.mark.parametrize("errors", [[UnreadableAnswerError], [SourceUnreachableError, CursorExpiredError]])
+def test_a_full_run_that_failed_is_repeated_as_one_and_then_no_more(stage, errors):
+    source = Scripted(many(15))
+    stage.look(source)
+    stage.rows("UPDATE ingestion_state SET requested_at = now(), requested_full = true")
+
+    coming = list(errors)
+
+    def fail(number):
+        if number == 1 and coming:
+            raise coming.pop(0)("it cannot be read")
+
+    source.before = fail
+    stage.look(source, times=len(errors) + 1)
+    stage.look(source)
+    assert [(run["outcome"], run["is_full"], run["published"]) for run in stage.runs] == [
+        ("complete", False, 15),
+        ("failed", True, 10),
+        ("complete", True, 15),
+        ("complete", False, 0),
+    ]
 
 
 def test_a_run_that_was_under_way_when_the_full_one_came_due_does_not_stand_for_it(stage):
