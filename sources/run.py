@@ -82,13 +82,12 @@ class Run:
 
     async def _bursts(self, reader: PageReader, treadmill: Treadmill, stop: asyncio.Event) -> bool:
         ends_at = time.monotonic() + self._connector.burst_seconds
-        stopping = asyncio.create_task(stop.wait())
+        stopping, coming = asyncio.create_task(stop.wait()), None
         try:
             while True:
                 coming = asyncio.create_task(reader.next())
                 await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
                 if not coming.done():
-                    coming.cancel()
                     return False
                 page = coming.result()
                 if page is None:
@@ -103,6 +102,8 @@ class Run:
                     ends_at = time.monotonic() + self._connector.burst_seconds
         finally:
             stopping.cancel()
+            if coming is not None:
+                coming.cancel()
 
     async def _rest(self, stopping: "asyncio.Task[bool]") -> None:
         """Leave the source alone between two bursts."""
