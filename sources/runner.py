@@ -119,13 +119,19 @@ class Runner:
 
     async def _work(self, lease: Lease, stop: asyncio.Event) -> None:
         """Another process may have done it since we looked: what counts is what stands there under the lease."""
-        async with self._place.pool.connection() as connection:
-            state = self.state = await self._states.read(connection)
-        if state.approved is not None and self._deletes(state):
-            await self._delete_approved(lease, state.approved, stop)
+        state = await self._read()
         found = due(state, self._connector, self._place.cluster)
         if found is not None:
             await self._attempt(lease, state, found, stop)
+            # What the run has seen is back, and has left the hold.
+            state = await self._read()
+        if state.approved is not None and self._deletes(state):
+            await self._delete_approved(lease, state.approved, stop)
+
+    async def _read(self) -> State:
+        async with self._place.pool.connection() as connection:
+            state = self.state = await self._states.read(connection)
+        return state
 
     def _deletes(self, state: State) -> bool:
         return state.approved is not None and time.monotonic() >= self._spared_until

@@ -360,6 +360,12 @@ def test_approved_deletions_wait_for_the_runner(api, rows):
     assert status(api)["held_deletions"] == 0
 
 
+def test_nobody_approves_deletions_of_a_connector_that_is_not_enabled(api, rows):
+    rows.hold("a")
+    answer = api.post(f"/v1/connectors/off/held-deletions/{uuid.UUID(int=1)}/approve")
+    assert (answer.status_code, answer.json()["detail"]) == (409, "connector off is not enabled: nothing runs it")
+
+
 def test_rejected_deletions_are_kept_until_they_are_seen_again(api, rows):
     rows.ledger("c")
     hold_id = rows.hold("a", "b")

@@ -214,6 +214,21 @@ def test_what_somebody_approved_is_deleted_and_what_came_back_is_not(stage):
     assert (_names(stage), stage.rows("SELECT state FROM held_deletions")) == (set(system), [{"state": "done"}])
 
 
+def test_what_came_back_since_somebody_approved_is_not_deleted(stage):
+    stage.limits = Limits(max_count=2, max_percent=0)
+    system = many(10)
+    source = Scripted(system)
+    stage.look(source)
+    kept = {name: system.pop(name) for name in ("c-00001", "c-00002", "c-00003")}
+    stage.look(source)
+    stage.rows("UPDATE held_deletions SET state = 'approved'")
+    system["c-00002"] = kept["c-00002"]
+    del system["c-00004"]
+    stage.look(source)
+    deletes = {change["entityRef"] for change in stage.changes() if change.get("op") == "delete"}
+    assert deletes == {f"component:default/c-0000{number}" for number in (1, 3, 4)}
+
+
 def test_a_hold_that_would_grow_is_replaced(stage):
     stage.limits = Limits(max_count=1, max_percent=0)
     system = many(10)
