@@ -53,14 +53,19 @@ class Runner:
         self._states, self._ledger = States(connector.id), Ledger(connector.id, place.cluster)
         self._log = log.bind(connector=connector.id)
         self._run: Run | None = None
-        self._looked_at = time.monotonic()
+        self._moved_at = time.monotonic()
         self._spared_until = 0.0
         """Until when an approved hold is left alone that could not be deleted, on the clock of `time.monotonic`."""
 
     @property
     def waited(self) -> float:
-        """For how many seconds nothing went on: no page was saved, and nobody could look at what is due."""
-        return time.monotonic() - max(self._looked_at, 0.0 if self._run is None else self._run.moved_at)
+        """For how many seconds nothing went on: no page was saved, nothing deleted, nobody could look at what is due. A
+        rest between two bursts is no such time.
+        """
+        return max(0.0, time.monotonic() - max(self._moved_at, 0.0 if self._run is None else self._run.moved_at))
+
+    def _moved(self) -> None:
+        self._moved_at = time.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look, and do what is due, until *stop* is set. While Postgres is away nothing is done."""
@@ -73,7 +78,7 @@ class Runner:
                     await self.begin()
                     is_begun = True
                 await self.look(stop)
-                self._looked_at = time.monotonic()
+                self._moved()
             except (*DATABASE_AWAY, TimeoutError) as error:
                 self._log.warning("connector.database_away", reason=type(error).__name__)
                 if isinstance(error, ReadOnlySqlTransaction):
@@ -139,7 +144,8 @@ class Runner:
     async def _delete_approved(self, lease: Lease, hold: str, stop: asyncio.Event) -> None:
         try:
             publisher = Publisher(self._place.client, self._place.topics.changes(self.id))
-            deleted = await Sweep(self._connector, self._place, publisher, lease).approved(hold, stop)
+            sweep = Sweep(self._connector, self._place, publisher, lease, moved=self._moved)
+            deleted = await sweep.approved(hold, stop)
         except _WAITED_FOR:
             raise
         except Exception as error:  # noqa: BLE001 - the other connectors go on, whatever keeps this one from it

@@ -1,6 +1,7 @@
 """Runs that something ended: what goes on, at once, as what it was, and what is begun anew."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -174,3 +175,40 @@ def test_a_sweep_ends_between_two_batches_when_somebody_pauses_the_connector(sta
     stage.rows("UPDATE ingestion_state SET paused = false")
     stage.look(large)
     assert (between, len(stage.ledger), stage.runs[-1]["outcome"]) == ((11, "running"), 10, "complete")
+
+
+def test_a_run_that_rests_or_deletes_gets_on(stage):
+    system, waited = many(15), []
+    source = Scripted(system)
+    stage.burst_seconds, stage.interval_seconds = 0.0, 30.0
+
+    async def working(place):
+        runner, stop = Runner(stage.connector(source), place), asyncio.Event()
+        await runner.begin()
+        async with asyncio.timeout(30):
+            looking = asyncio.create_task(runner.look(stop))
+            while stage.state["phase"] != "interstitial":  # noqa: ASYNC110 - rows have no event
+                await asyncio.sleep(0.05)
+            waited.append(runner.waited)
+            stop.set()
+            await looking
+
+    async def deleting(place):
+        def reached(label):
+            if label == "sweep.taken":
+                time.sleep(0.5)
+            elif label == "sweep.forgotten":
+                waited.append(runner.waited)
+
+        runner = Runner(stage.connector(source), place)
+        await runner.begin()
+        await runner.look(asyncio.Event())
+        del system["c-00003"]
+        stage.rows("UPDATE ingestion_state SET next_run_at = now()")
+        stage.reached = reached
+        await runner.look(asyncio.Event())
+
+    stage.run(working)
+    stage.interval_seconds = 0.01
+    stage.run(deleting)
+    assert (waited[0], waited[1] < 0.5, len(waited)) == (0.0, True, 2)
