@@ -14,6 +14,9 @@ from schemas.errors import ConfigError
 RETRIED: Final = frozenset({"timeout", "connection", "rate_limit", "server_error"})
 """The errors that `retry.on` can name."""
 
+MAX_RETRY_AFTER_SECONDS: Final = 3_600.0
+"""No source is left alone for longer, whatever it asks for."""
+
 Cursor = Mapping[str, Any]
 """Where a source stands, as JSON: whatever it needs to go on after the page that carried it."""
 

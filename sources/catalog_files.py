@@ -3,6 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ MAX_BYTES: Final = 10_000_000
 
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _CATALOG_INFO: Final = re.compile(r"catalog-info\.(?:yaml|yml|json)")
+_LOCATION: Final = b"Location"
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -43,7 +45,7 @@ def content(files: Files, name: str, seen: set[str]) -> bytes | Document | None:
     except (OSError, RuntimeError):
         return _fault(shown(name), "the file cannot be read")
     if len(data) > MAX_BYTES:
-        return _fault(shown(name), f"the file has more than {MAX_BYTES:,} bytes")
+        return _fault(shown(name), f"the file has more than {MAX_BYTES:,} bytes", hides=_LOCATION in data)
     return data
 
 
@@ -55,7 +57,8 @@ class Walk:
         self._seen: set[str] = set()
         self.is_plain = True
         """After the walk: whether each file was read for its own name alone. False where a link or a Location may bring
-        in what bears another name: then a file that changed does not tell which others must be read."""
+        in what bears another name, and where what cannot be read may be a Location: then a file that changed does not
+        tell which others must be read."""
 
     def whole(self) -> Iterator[Document | Unread]:
         """Yield every descriptor, and what could not be read, in a stable order.
@@ -85,9 +88,11 @@ class Walk:
             data = content(self._files, name, self._seen)
             if isinstance(data, bytes):
                 for document in _descriptors(shown(name), data):
+                    self.is_plain &= not document.hides
                     yield document
                     yield from self._follow(name, document, found)
             elif data is not None:
+                self.is_plain &= not data.hides
                 yield data
 
     def _follow(self, name: str, location: Document, found: set[str]) -> Iterator[Document]:
@@ -107,7 +112,10 @@ class Walk:
 
 def _descriptors(name: str, data: bytes) -> list[Document]:
     is_strict = _CATALOG_INFO.fullmatch(posixpath.basename(name)) is not None
-    return [document for document in read_documents(name, data) if is_strict or _is_descriptor(document, data)]
+    found = [document for document in read_documents(name, data) if is_strict or _is_descriptor(document, data)]
+    if _LOCATION not in data:
+        return found
+    return [replace(document, hides=document.entity is None) for document in found]
 
 
 def _is_descriptor(document: Document, data: bytes) -> bool:
@@ -133,8 +141,8 @@ def _may_be_absent(location: Document, target: str) -> bool:
     return is_optional or "${{" in target
 
 
-def _fault(name: str, error: str) -> Document:
-    return Document(file=name, line=1, error=error)
+def _fault(name: str, error: str, *, hides: bool = False) -> Document:
+    return Document(file=name, line=1, error=error, hides=hides)
 
 
 def _misled(location: Document, error: str) -> Document:

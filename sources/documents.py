@@ -28,6 +28,8 @@ class Document:
     entity: dict[str, Any] | None = None
     error: str | None = None
     """A sentence, with the line of the fault where it is known, without text of the file."""
+    hides: bool = False
+    """Whether what could not be read may be a Location, and brings in nobody knows which other files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

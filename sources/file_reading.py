@@ -69,7 +69,8 @@ class _DescriptorPass(Pass):
 def _found(document: Document) -> Item | Refused:
     place = f"{document.file}:{document.line}"
     if document.entity is None:
-        return Refused(place=place, reason=document.error or "not readable", scope=document.file)
+        scope = "" if document.hides else document.file
+        return Refused(place=place, reason=document.error or "not readable", scope=scope)
     return Item(place=place, change={"entity": document.entity}, scope=document.file)
 
 

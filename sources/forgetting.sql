@@ -14,7 +14,8 @@ GROUP BY tenant, entity_ref ORDER BY entity_ref
 -- name: stop
 INSERT INTO ingestion_state (connector, paused) VALUES (%(connector)s, %(runs_here)s)
 ON CONFLICT (connector) DO UPDATE
-SET paused = excluded.paused, run = NULL, phase = 'rest', cursor = NULL, since = NULL, requested_at = NULL
+SET paused = excluded.paused, run = NULL, phase = 'rest', cursor = NULL, since = NULL, requested_at = NULL,
+  requested_full = false
 
 -- name: close_runs
 UPDATE connector_runs SET outcome = 'reset', ended_at = now() WHERE connector = %(connector)s AND outcome = 'running'

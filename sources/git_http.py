@@ -1,6 +1,7 @@
 """Git over HTTP: dulwich's client, with an answer's status told as the error it is and a token for one origin alone."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urljoin
@@ -20,6 +21,7 @@ from schemas.errors import (
 )
 from sources.git_limits import CONNECT_SECONDS, SILENCE_SECONDS, Limits
 from sources.git_settings import Auth, Remote
+from sources.http import retry_after
 
 _REDIRECTS: Final = 5
 _MOVED: Final = frozenset({301, 302, 307, 308})
@@ -125,8 +127,7 @@ def refusal(answer: urllib3.BaseHTTPResponse, url: str) -> SourceError | None:
         return None
     told = f"{url} answered {status}"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        wait = answer.headers.get("Retry-After", "")
-        return RateLimitedError(f"{told}: too many requests", float(wait) if wait.isdecimal() else None)
+        return RateLimitedError(f"{told}: too many requests", retry_after(answer.headers, datetime.now(UTC)))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return SourceUnreachableError(f"{told}: the server has a fault of its own; the run is repeated")
     kind, remedy = _REFUSALS.get(status, (UnreadableAnswerError, "no answer of a Git server"))

@@ -26,13 +26,12 @@ from schemas.errors import (
     SourceUnreachableError,
     UnreadableAnswerError,
 )
-from sources.base import Retry
+from sources.base import MAX_RETRY_AFTER_SECONDS, Retry
 
 log = structlog.get_logger(__name__)
 
 SLEPT_THROUGH_SECONDS: Final = 60.0
 """A longer `Retry-After` is not waited for here: the run ends, and the next one is planned after it."""
-MAX_RETRY_AFTER_SECONDS: Final = 3_600.0
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS: Final = 5

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg import errors
+from psycopg_pool import AsyncConnectionPool
 
 from schemas.errors import LeaseLostError
 from schemas.statements import statements
@@ -22,6 +23,13 @@ log = structlog.get_logger(__name__)
 
 LEASE_SECONDS: Final = 30.0
 """For how long a lease lasts past its holder's last sign of life."""
+DATABASE_AWAY: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.ReadOnlySqlTransaction,
+    errors.IdleInTransactionSessionTimeout,
+)
+"""What says that Postgres is not there, or a standby: it passes, and is nobody's fault here."""
 _RENEWALS: Final = 3
 _MARGIN: Final = 0.9
 """The share of a lease after which its holder no longer trusts it: what it sends takes time to arrive."""
@@ -116,7 +124,7 @@ async def kept(pool: Pool, lease: Lease) -> AsyncIterator[None]:
         keeping.cancel()
         with suppress(asyncio.CancelledError):
             await keeping
-        with suppress(psycopg.Error, PoolTimeout):
+        with suppress(psycopg.Error):
             async with pool.connection() as connection:
                 await connection.execute(_QUERIES["release"], {"name": lease.name, "token": lease.token})
 
@@ -127,7 +135,7 @@ async def _renew_for_ever(pool: Pool, lease: Lease) -> None:
         try:
             async with asyncio.timeout(lease.pause), pool.connection() as connection:
                 await lease.renew(connection)
-        except (psycopg.Error, PoolTimeout, TimeoutError) as error:
+        except (psycopg.Error, TimeoutError) as error:
             log.warning("lease.not_renewed", lease=lease.name, reason=type(error).__name__)
             lease.check()
 

@@ -61,7 +61,8 @@ WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.entity_re
       AND get_bit(s.bits, (r.slot %% 2048)::int) = 1)
 
 -- name: census
-SELECT count(*) AS entities, count(*) FILTER (WHERE hold_id IS NOT NULL) AS held
+SELECT count(*) AS entities, count(*) FILTER (WHERE hold_id IN (
+  SELECT hold_id FROM held_deletions AS h WHERE h.connector = %(connector)s AND h.state = 'held')) AS held
 FROM ingestion_entity_refs
 WHERE connector = %(connector)s AND cluster_id = %(cluster)s
 

@@ -29,7 +29,10 @@ class PageReader:
 
     async def next(self) -> Page | None:
         """Return the next page, None after the last one. Raises what the source raised."""
-        page = await (self._coming or self._ask())
+        if self._coming is None:
+            # Kept, so that whoever closes ends it, also where nobody waits for it any more.
+            self._coming = self._ask()
+        page = await self._coming
         self._coming = None if page is None else self._ask()
         return page
 

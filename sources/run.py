@@ -42,7 +42,9 @@ class Run:
         if state.run is None:
             raise ValueError("the state has no run")
         self.moved_at = 0.0
-        """When a page was last saved, on the clock of `time.monotonic`."""
+        """Until when it gets on, on the clock of `time.monotonic`: when a page was last saved, or what is gone was
+        deleted; while it rests, when it goes on.
+        """
         self._connector, self._place, self._lease, self._state = connector, place, lease, state
         self._run, self._left_out = state.run, LeftOut()
         self._publisher = Publisher(place.client, place.topics.changes(connector.id))
@@ -82,19 +84,18 @@ class Run:
 
     async def _bursts(self, reader: PageReader, treadmill: Treadmill, stop: asyncio.Event) -> bool:
         ends_at = time.monotonic() + self._connector.burst_seconds
-        stopping = asyncio.create_task(stop.wait())
+        stopping, coming = asyncio.create_task(stop.wait()), None
         try:
             while True:
                 coming = asyncio.create_task(reader.next())
                 await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
                 if not coming.done():
-                    coming.cancel()
                     return False
                 page = coming.result()
                 if page is None:
                     return True
                 sifted = await self._take(page)
-                self.moved_at = time.monotonic()
+                self._moved()
                 treadmill.look(page, fresh=sifted.fresh, again=sifted.again)
                 if self._is_paused or stop.is_set():
                     return False
@@ -103,14 +104,17 @@ class Run:
                     ends_at = time.monotonic() + self._connector.burst_seconds
         finally:
             stopping.cancel()
+            if coming is not None:
+                coming.cancel()
 
     async def _rest(self, stopping: "asyncio.Task[bool]") -> None:
         """Leave the source alone between two bursts."""
         async with self._place.pool.connection() as connection:
             await self._lease.renew(connection)
             await self._states.set_phase(connection, self._run, "interstitial")
+        self.moved_at = time.monotonic() + self._connector.interval_seconds
         await asyncio.wait((stopping,), timeout=self._connector.interval_seconds)
-        self.moved_at = time.monotonic()
+        self._moved()
 
     async def _take(self, page: Page) -> Sifted:
         """Publish what is new of *page*, and save that it was once Kafka has acknowledged it."""
@@ -162,8 +166,11 @@ class Run:
                 await self._states.set_phase(connection, self._run, "sweep")
             return state
 
+    def _moved(self) -> None:
+        self.moved_at = time.monotonic()
+
     async def _sweep(self, state: State, stop: asyncio.Event) -> int | None:
-        sweep = Sweep(self._connector, self._place, self._publisher, self._lease)
+        sweep = Sweep(self._connector, self._place, self._publisher, self._lease, moved=self._moved)
         return await sweep.absent(self._run, state, stop)
 
 

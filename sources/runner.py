@@ -10,9 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
-import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
+from psycopg.errors import ReadOnlySqlTransaction
 
 from schemas.errors import (
     CursorExpiredError,
@@ -25,7 +24,7 @@ from schemas.errors import (
 )
 from sources import holds, leases
 from sources.connector import Connector, Place
-from sources.leases import Lease
+from sources.leases import DATABASE_AWAY, Lease
 from sources.ledger import Ledger
 from sources.outages import Op, announce
 from sources.plan import Due, due, is_resumable, mode_of
@@ -38,8 +37,9 @@ from sources.sweep import Sweep
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 1.0
+_WAITED_FOR: Final = (LeaseLostError, NotAcknowledgedError, *DATABASE_AWAY)
+"""What ends the work of this process, and is no failure of the connector."""
 FAILURES_OF_AN_OUTAGE: Final = 3
-DATABASE_AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 
 
 class Runner:
@@ -53,12 +53,19 @@ class Runner:
         self._states, self._ledger = States(connector.id), Ledger(connector.id, place.cluster)
         self._log = log.bind(connector=connector.id)
         self._run: Run | None = None
-        self._looked_at = time.monotonic()
+        self._moved_at = time.monotonic()
+        self._spared_until = 0.0
+        """Until when an approved hold is left alone that could not be deleted, on the clock of `time.monotonic`."""
 
     @property
     def waited(self) -> float:
-        """For how many seconds nothing went on: no page was saved, and nobody could look at what is due."""
-        return time.monotonic() - max(self._looked_at, 0.0 if self._run is None else self._run.moved_at)
+        """For how many seconds nothing went on: no page was saved, nothing deleted, nobody could look at what is due. A
+        rest between two bursts is no such time.
+        """
+        return max(0.0, time.monotonic() - max(self._moved_at, 0.0 if self._run is None else self._run.moved_at))
+
+    def _moved(self) -> None:
+        self._moved_at = time.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look, and do what is due, until *stop* is set. While Postgres is away nothing is done."""
@@ -71,9 +78,12 @@ class Runner:
                     await self.begin()
                     is_begun = True
                 await self.look(stop)
-                self._looked_at = time.monotonic()
+                self._moved()
             except (*DATABASE_AWAY, TimeoutError) as error:
                 self._log.warning("connector.database_away", reason=type(error).__name__)
+                if isinstance(error, ReadOnlySqlTransaction):
+                    # What is open leads to a standby, and would for as long as it is kept.
+                    await self._place.pool.drain()
             except LeaseLostError as error:
                 self._log.warning("connector.run_lost", reason=str(error))
             except NotAcknowledgedError as error:
@@ -101,7 +111,7 @@ class Runner:
             rest = (state.next_run_at - state.last_success_at).total_seconds()
             self._place.metrics.interval.labels(self.id).set(rest)
         found = due(state, self._connector, self._place.cluster)
-        if found is None and state.approved is None:
+        if found is None and not self._deletes(state):
             return
         async with asyncio.timeout(self._place.answer_seconds):
             lease = await leases.take(
@@ -114,18 +124,36 @@ class Runner:
 
     async def _work(self, lease: Lease, stop: asyncio.Event) -> None:
         """Another process may have done it since we looked: what counts is what stands there under the lease."""
-        async with self._place.pool.connection() as connection:
-            state = self.state = await self._states.read(connection)
-        if state.approved is not None:
-            await self._delete_approved(lease, state.approved, stop)
+        state = await self._read()
         found = due(state, self._connector, self._place.cluster)
         if found is not None:
             await self._attempt(lease, state, found, stop)
+            # What the run has seen is back, and has left the hold.
+            state = await self._read()
+        if state.approved is not None and self._deletes(state):
+            await self._delete_approved(lease, state.approved, stop)
+
+    async def _read(self) -> State:
+        async with self._place.pool.connection() as connection:
+            state = self.state = await self._states.read(connection)
+        return state
+
+    def _deletes(self, state: State) -> bool:
+        return state.approved is not None and time.monotonic() >= self._spared_until
 
     async def _delete_approved(self, lease: Lease, hold: str, stop: asyncio.Event) -> None:
-        publisher = Publisher(self._place.client, self._place.topics.changes(self.id))
-        deleted = await Sweep(self._connector, self._place, publisher, lease).approved(hold, stop)
-        self._log.info("connector.hold_deleted", hold=hold, count=deleted)
+        try:
+            publisher = Publisher(self._place.client, self._place.topics.changes(self.id))
+            sweep = Sweep(self._connector, self._place, publisher, lease, moved=self._moved)
+            deleted = await sweep.approved(hold, stop)
+        except _WAITED_FOR:
+            raise
+        except Exception as error:  # noqa: BLE001 - the other connectors go on, whatever keeps this one from it
+            self._spared_until = time.monotonic() + self._connector.schedule.backoff[0].total_seconds()
+            self._log.error("connector.hold_not_deleted", hold=hold, reason=reason(error))
+            await self._note(error)
+        else:
+            self._log.info("connector.hold_deleted", hold=hold, count=deleted)
 
     async def _attempt(self, lease: Lease, before: State, found: Due, stop: asyncio.Event) -> None:
         state, began = before, time.monotonic()
@@ -133,7 +161,7 @@ class Runner:
             state = await self._opened(lease, before, found)
             run = self._run = Run(self._connector, self._place, lease, state)
             report = await run.go(stop)
-        except (LeaseLostError, NotAcknowledgedError, *DATABASE_AWAY):
+        except _WAITED_FOR:
             # The run stays as it was saved: whoever takes it up goes on there.
             raise
         except Exception as error:  # noqa: BLE001 - a source may raise whatever its system does: the run failed
@@ -223,22 +251,32 @@ class Runner:
             now = (await self._states.read(connection)).now
             again_at = after_failure(self._connector.schedule, now, failures, retry_after=asked)
             told = (type(error).__name__, reason(error))
-            await self._states.fail(connection, state.run, told, next_run_at=again_at, resume=resume)
+            if state.run is None:
+                await self._states.answer_request(connection, state)
+            is_full = state.requested_full if state.run is None else state.is_full
+            # What a partial run has read was published, and the rest may never be read.
+            is_still_full = is_full and not resume and outcome == "failed"
+            await self._states.fail(
+                connection, state.run, told, next_run_at=again_at, is_resumable=resume, is_full=is_still_full
+            )
             if not resume and state.run is not None:
                 await self._states.close_run(connection, state.run, outcome, error=told)
             state = self.state = await self._states.read(connection)
         self._place.metrics.ended(self.id, outcome)
         self._log.error("connector.run_failed", reason=told[1], failures=failures, again_at=again_at.isoformat())
         is_outage = outcome == "failed" and not isinstance(error, Fatal)
-        if is_outage and failures >= FAILURES_OF_AN_OUTAGE and state.outage_since is None:
-            await self._announce("outage", state.first_failure_at or state.now)
+        if is_outage and failures >= FAILURES_OF_AN_OUTAGE:
+            await self._away(lease, state)
 
     async def _kafka_away(self, error: NotAcknowledgedError) -> None:
         """The run goes on where it stands as soon as Kafka answers; the source has no part in it."""
         self._log.warning("connector.not_acknowledged", reason=str(error))
         with suppress(*DATABASE_AWAY):
-            async with self._place.pool.connection() as connection:
-                await self._states.note_error(connection, (type(error).__name__, str(error)))
+            await self._note(error)
+
+    async def _note(self, error: Exception) -> None:
+        async with self._place.pool.connection() as connection:
+            await self._states.note_error(connection, (type(error).__name__, reason(error)))
 
     async def _begin_anew(self, lease: Lease, state: State, error: Exception) -> None:
         """A cursor that leads nowhere is no fault of the source: everything is read, at once."""
@@ -246,20 +284,40 @@ class Runner:
         self._log.info("connector.cursor_expired", run=state.run, reason=told[1])
         async with self._place.pool.connection() as connection:
             await lease.renew(connection)
-            await self._states.abandon(connection, state.run or 0, error=told)
+            await self._states.abandon(connection, state.run or 0, error=told, is_full=state.is_full)
 
     async def _recovered(self, lease: Lease, state: State) -> None:
-        """The source has answered: an outage that was announced is over."""
-        if state.outage_since is not None:
-            await self._announce("recovered", datetime.fromtimestamp(lease.now_ms() / 1000, UTC))
+        """The source has answered: an outage that was announced is over, and forgotten once Kafka has that."""
+        if state.outage_since is not None and await self._announce(
+            lease, "recovered", datetime.fromtimestamp(lease.now_ms() / 1000, UTC)
+        ):
+            await self._save_outage(lease, None)
 
-    async def _announce(self, op: Op, at: datetime) -> None:
-        """Tell the processor. Saved only once Kafka has it: what is announced twice changes nothing."""
-        topic, at_ms = self._place.topics.changes(self.id), int(at.timestamp() * 1000)
-        await asyncio.to_thread(announce, self._place.client, topic, self.id, op, at_ms)
+    async def _away(self, lease: Lease, state: State) -> None:
+        """The source has not answered again. Known before it is told, so that it is ended; and told each time, since
+        nobody knows whether it was heard: the same outage, announced again, changes nothing.
+        """
+        since = state.outage_since or state.first_failure_at or state.now
+        if state.outage_since is None:
+            await self._save_outage(lease, since)
+        await self._announce(lease, "outage", since)
+
+    async def _save_outage(self, lease: Lease, since: datetime | None) -> None:
         async with self._place.pool.connection() as connection:
-            await self._states.set_outage(connection, at if op == "outage" else None)
+            await lease.renew(connection)
+            await self._states.set_outage(connection, since)
+
+    async def _announce(self, lease: Lease, op: Op, at: datetime) -> bool:
+        """Tell the processor; return whether it was told."""
+        topic, at_ms = self._place.topics.changes(self.id), int(at.timestamp() * 1000)
+        lease.check()
+        try:
+            await asyncio.to_thread(announce, self._place.client, topic, self.id, op, at_ms)
+        except Fatal as error:
+            self._log.error("connector.outage_not_announced", op=op, reason=str(error))
+            return False
         self._log.warning("connector.outage_announced", op=op)
+        return True
 
 
 def reason(error: Exception) -> str:

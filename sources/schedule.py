@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from sources.base import MAX_RETRY_AFTER_SECONDS
+
 BACKOFF: Final = (timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
 
 
@@ -50,11 +52,13 @@ def after_success(schedule: Schedule, now: datetime, *, chance: float) -> dateti
 def after_failure(schedule: Schedule, now: datetime, failures: int, *, retry_after: float | None = None) -> datetime:
     """Return when a run that failed *now*, as the last of *failures* in a row, is repeated.
 
-    Not before the source asked for, whatever the configuration says.
+    Not before the source asked for, whatever the configuration says, but for MAX_RETRY_AFTER_SECONDS at most: a source
+    may ask for any number, or none.
     """
     pause = schedule.backoff[min(failures, len(schedule.backoff)) - 1]
-    asked = timedelta(seconds=retry_after or 0)
-    return now + max(pause, asked)
+    # In this order NaN, which no number exceeds, is nothing.
+    asked = min(max(0.0, retry_after or 0.0), MAX_RETRY_AFTER_SECONDS)
+    return now + max(pause, timedelta(seconds=asked))
 
 
 def next_full(schedule: Schedule, now: datetime) -> datetime | None:

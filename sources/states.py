@@ -172,16 +172,18 @@ class States:
         await self._own(connection, "succeed", run=run, since=None if since is None else Jsonb(since), **row)
 
     async def fail(
-        self, connection: Connection, run: int | None, error: tuple[str, str], *, next_run_at: datetime, resume: bool
+        self, connection: Connection, run: int | None, error: tuple[str, str], *, next_run_at: datetime, **row: bool
     ) -> None:
-        """A run failed, or could not even begin. *resume*: the next one goes on where this one ended."""
+        """A run failed, or could not even begin. *row*: `is_resumable`, the next one goes on where this one ended, and
+        `is_full`, else it publishes what has not changed as well.
+        """
         name, message = error
         parameters = {"error_class": name, "error_message": message, "next_run_at": next_run_at}
-        await self._own(connection, "fail", run=run, is_resumable=resume, **parameters)
+        await self._own(connection, "fail", run=run, **parameters, **row)
 
-    async def abandon(self, connection: Connection, run: int, error: tuple[str, str]) -> None:
-        """End *run*, and let one that reads everything begin at once."""
-        await self._own(connection, "abandon", run=run)
+    async def abandon(self, connection: Connection, run: int, error: tuple[str, str], *, is_full: bool) -> None:
+        """End *run*, and let one that reads everything begin at once, *is_full* as well as it was."""
+        await self._own(connection, "abandon", run=run, is_full=is_full)
         await self.close_run(connection, run, "failed", error=error)
 
     async def note_error(self, connection: Connection, error: tuple[str, str]) -> None:

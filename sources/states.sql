@@ -26,6 +26,8 @@ VALUES (%(connector)s, %(mode)s, %(is_full)s, %(trigger)s) RETURNING run
 UPDATE ingestion_state
 SET run = %(run)s, next_run_at = now(), phase = 'burst', cluster_id = %(cluster)s, fingerprint = %(fingerprint)s, cursor = NULL,
   total = NULL, unread = '{}', covers = '[]', has_duplicates = false,
+  -- Of a full run that failed; what was asked for since is another one, and stays.
+  requested_full = requested_full AND requested_at IS NOT NULL,
   since = CASE WHEN %(mode)s = 'changes' THEN since END
 WHERE connector = %(connector)s AND run IS NOT DISTINCT FROM %(before)s
 
@@ -81,7 +83,7 @@ WHERE connector = %(connector)s AND run = %(run)s
 
 -- name: fail
 UPDATE ingestion_state
-SET run = CASE WHEN %(is_resumable)s THEN run END, phase = 'rest',
+SET run = CASE WHEN %(is_resumable)s THEN run END, phase = 'rest', requested_full = requested_full OR %(is_full)s,
   cursor = CASE WHEN %(is_resumable)s THEN cursor END, since = CASE WHEN %(is_resumable)s THEN since END,
   next_run_at = %(next_run_at)s, consecutive_failures = consecutive_failures + 1,
   first_failure_at = coalesce(first_failure_at, now()), last_error_class = %(error_class)s,
@@ -89,7 +91,9 @@ SET run = CASE WHEN %(is_resumable)s THEN run END, phase = 'rest',
 WHERE connector = %(connector)s AND run IS NOT DISTINCT FROM %(run)s
 
 -- name: abandon
-UPDATE ingestion_state SET run = NULL, phase = 'rest', cursor = NULL, since = NULL, next_run_at = now()
+UPDATE ingestion_state
+SET run = NULL, phase = 'rest', cursor = NULL, since = NULL, next_run_at = now(),
+  requested_full = requested_full OR %(is_full)s
 WHERE connector = %(connector)s AND run = %(run)s
 
 -- name: note_error

@@ -136,8 +136,7 @@ async def request_sync(connection: AsyncConnection, connector: Configured, *, fu
     Raises ConflictError while a run is under way, and where none ever starts.
     """
     _require_runs_here(connector)
-    if not connector.enabled:
-        raise ConflictError(f"connector {connector.id} is not enabled: nothing runs it")
+    _require_enabled(connector)
     found = await _row(connection, "request_sync", connector=connector.id, full=full)
     if found is None:
         raise ConflictError(f"a run of connector {connector.id} is under way; it can be asked for when that has ended")
@@ -188,13 +187,16 @@ async def holds(connection: AsyncConnection, connector: Configured) -> list[Hold
 
 async def approve(connection: AsyncConnection, connector: Configured, hold_id: UUID, *, by: str) -> None:
     """Let the runner publish the deletes of a hold. Raises UnknownNameError, and ConflictError when it is no longer
-    open.
+    open, or where nothing runs that would delete: much may be back until something does.
     """
+    _require_enabled(connector)
     await _decide(connection, connector, hold_id, "approved", by)
 
 
 async def reject(connection: AsyncConnection, connector: Configured, hold_id: UUID, *, by: str) -> None:
-    """Keep the entities of a hold until they are seen again. Raises as :func:`approve`."""
+    """Keep the entities of a hold until they are seen again. Raises UnknownNameError, and ConflictError when it is no
+    longer open.
+    """
     async with connection.transaction():
         await _decide(connection, connector, hold_id, "rejected", by)
         await connection.execute(_QUERIES["keep"], {"connector": connector.id, "hold_id": hold_id})
@@ -233,3 +235,8 @@ async def _row(connection: AsyncConnection, query: str, **parameters: Any) -> tu
 def _require_runs_here(connector: Configured) -> None:
     if not connector.runs_here:
         raise ConflictError(f"connector {connector.id} does not run here: others publish its changes")
+
+
+def _require_enabled(connector: Configured) -> None:
+    if not connector.enabled:
+        raise ConflictError(f"connector {connector.id} is not enabled: nothing runs it")

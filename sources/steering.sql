@@ -51,7 +51,7 @@ INSERT INTO ingestion_state AS state (connector, requested_at, requested_full)
 VALUES (%(connector)s, clock_timestamp(), %(full)s)
 ON CONFLICT (connector) DO UPDATE SET
   requested_at = excluded.requested_at,
-  requested_full = excluded.requested_full OR (state.requested_at IS NOT NULL AND state.requested_full)
+  requested_full = excluded.requested_full OR state.requested_full
 WHERE state.run IS NULL OR NOT EXISTS (
   SELECT FROM leases WHERE name = 'connector:' || state.connector AND expires_at > clock_timestamp()
 )

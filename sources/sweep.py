@@ -1,6 +1,7 @@
 """The end of a run: what it should have seen and did not is deleted, past the guard, or held."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -20,12 +21,14 @@ BATCH = 1_000
 
 class Sweep:
     """Deletes for one connector, under its lease. What a crash interrupts is done again; nothing is forgotten before
-    Kafka has acknowledged its deletion.
+    Kafka has acknowledged its deletion. *moved* is called after each batch.
     """
 
-    def __init__(self, connector: Connector, place: Place, publisher: Publisher, lease: Lease) -> None:
+    def __init__(
+        self, connector: Connector, place: Place, publisher: Publisher, lease: Lease, *, moved: Callable[[], None]
+    ) -> None:
         self._connector, self._place = connector, place
-        self._publisher, self._lease = publisher, lease
+        self._publisher, self._lease, self._moved = publisher, lease, moved
         self._ledger = Ledger(connector.id, place.cluster)
         self._states = States(connector.id)
         self._log = log.bind(connector=connector.id)
@@ -112,6 +115,7 @@ class Sweep:
             if run is not None:
                 await self._states.count(connection, run, Counts(deleted=len(gone)))
         self._place.metrics.deleted.labels(self._connector.id).inc(len(gone))
+        self._moved()
         self._place.reached("sweep.forgotten")
         self._log.info("connector.deleted", count=len(gone))
 

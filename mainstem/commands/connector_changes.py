@@ -34,6 +34,8 @@ def diff(
 ) -> None:
     """Show what a complete run would publish and delete now. Nothing is published, and nothing is saved.
 
+    The source is read anew: a repository is fetched into a copy that is thrown away.
+
     \b
     Example:
       mainstem connectors diff backstage-prod
@@ -46,7 +48,7 @@ def diff(
     from sources.http import told  # noqa: PLC0415
     from sources.preview import preview  # noqa: PLC0415
 
-    (found,) = runnable(installation, [connector])
+    (found,) = runnable(installation, [connector], keeps=False)
     cluster = installation.cluster.cluster_id()
     set_on_retry_hooks([lambda details: warn(told(details))])
 

@@ -21,7 +21,7 @@ from mainstem.installation import Installation
 from mainstem.log import warn
 from mainstem.person import who
 from schemas.database import sentences
-from schemas.errors import ConfigError, UnknownNameError
+from schemas.errors import ConfigError, CursorExpiredError, UnknownNameError
 from sources import steering
 from sources.steering import Configured, Hold
 
@@ -125,6 +125,8 @@ def pooled(installation: Installation, work: Callable[[Pool], Awaitable[T]]) -> 
 async def ended(connection: AsyncConnection, connector: Configured, newest: int, *, failures: int) -> dict[str, Any]:
     """Return the first run after *newest* that is seen to have ended, or to have failed and to wait for its next
     attempt. *failures*: how many there were in a row before it was asked for.
+
+    One that ended because its cursor led nowhere is no answer, and no failure: one that reads everything follows.
     """
     began, is_told, read = time.monotonic(), False, 0
     with RecordsBar(f"{connector.id}: entities read") as bar:
@@ -133,10 +135,13 @@ async def ended(connection: AsyncConnection, connector: Configured, newest: int,
             if rows and rows[0]["run"] > newest:
                 bar.advance(rows[0]["entities"] - read)
                 read, is_told = rows[0]["entities"], True
-                if rows[0]["ended_at"] is not None:
-                    return standings.run(rows[0])
                 now = await steering.status(connection, connector)
-                if now.consecutive_failures > failures:
+                has_failed = now.consecutive_failures > failures
+                if rows[0]["error_class"] == CursorExpiredError.__name__ and not has_failed:
+                    newest, read = rows[0]["run"], 0
+                elif rows[0]["ended_at"] is not None:
+                    return standings.run(rows[0])
+                elif has_failed:
                     return standings.failed_run(rows[0], now)
             elif not is_told and time.monotonic() - began > LONELY_SECONDS:
                 is_told = True

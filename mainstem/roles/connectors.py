@@ -47,8 +47,11 @@ _OBJECTS: Final = 10_000
 """So many new ones, and Python looks for circles: a page has as many, and none of them."""
 
 
-def runnable(installation: Installation, ids: Collection[str] = ()) -> list[Connector]:
-    """Return the enabled connectors that run here, or those of *ids*. Raises ConfigError for an id that is none."""
+def runnable(installation: Installation, ids: Collection[str] = (), *, keeps: bool = True) -> list[Connector]:
+    """Return the enabled connectors that run here, or those of *ids*. Raises ConfigError for an id that is none.
+
+    *keeps*: their sources may use what they kept since the last run; not while another process may run them.
+    """
     configured = {each.connector_id: each for each in installation.config.connectors}
     if unknown := sorted(set(ids) - configured.keys()):
         known = ", ".join(sorted(configured)) or "none"
@@ -56,7 +59,7 @@ def runnable(installation: Installation, ids: Collection[str] = ()) -> list[Conn
     found = {name: each for name, each in configured.items() if each.enabled and source_class(each.type).runs_here}
     if idle := sorted(set(ids) - found.keys()):
         raise ConfigError(f"connector {idle[0]} does not run here: it is not enabled, or others publish its changes")
-    return [connector_of(each, installation) for name, each in found.items() if name in ids or not ids]
+    return [connector_of(each, installation, keeps=keeps) for name, each in found.items() if name in ids or not ids]
 
 
 def check_sources(installation: Installation) -> None:
@@ -133,8 +136,8 @@ def readiness(runners: list[Runner]) -> Readiness:
     return Readiness(is_ready=not any(detail.values()), detail=detail)
 
 
-def connector_of(config: ConnectorConfig, installation: Installation) -> Connector:
-    """Raises ConfigError for settings that cannot be used."""
+def connector_of(config: ConnectorConfig, installation: Installation, *, keeps: bool = True) -> Connector:
+    """Raises ConfigError for settings that cannot be used. *keeps*: see :func:`runnable`."""
     renewal = None if config.ttl is None else config.ttl / 2
     sieve = Sieve(
         config.connector_id,
@@ -145,7 +148,7 @@ def connector_of(config: ConnectorConfig, installation: Installation) -> Connect
     )
     return Connector(
         id=config.connector_id,
-        source=_source(config, installation),
+        source=_source(config, installation, keeps=keeps),
         sieve=sieve,
         schedule=_schedule(config),
         limits=Limits(max_count=config.deletion_guard.max_count, max_percent=config.deletion_guard.max_percent),
@@ -167,7 +170,7 @@ def _schedule(config: ConnectorConfig) -> Schedule:
     )
 
 
-def _source(config: ConnectorConfig, installation: Installation) -> Source:
+def _source(config: ConnectorConfig, installation: Installation, *, keeps: bool = True) -> Source:
     base_dir = installation.config.origin.base_dir
 
     def secret(ref: str) -> str:
@@ -183,6 +186,6 @@ def _source(config: ConnectorConfig, installation: Installation) -> Source:
             chunk_size=incremental.chunk_size if is_said else source_type.page_size,
             retry=retry_of(config),
             secret=secret,
-            data_dir=installation.data_dir / "sources" / config.connector_id,
+            data_dir=installation.data_dir / "sources" / config.connector_id if keeps else None,
         )
     )

@@ -173,6 +173,21 @@ def test_who_waits_for_a_run_that_fails_is_told_at_once_though_it_goes_on_later(
     assert "failed: 3 entities" in found.out
 
 
+def test_a_run_of_changes_whose_cursor_led_nowhere_is_not_the_answer(installed):
+    first = runner_of(installed.rows, "failed", mode="changes", error_class="CursorExpiredError")
+
+    def following():
+        first.join()
+        time.sleep(0.7)
+        installed.rows.run("complete", entities=7)
+
+    runner = threading.Thread(target=following)
+    runner.start()
+    found = installed.run("sync", "git", "--changes", "--wait")
+    runner.join()
+    assert (found.code, "complete: 7 entities" in found.out) == (0, True)
+
+
 def test_nobody_waits_for_a_connector_that_is_paused(installed):
     installed.rows.state(paused=True)
     with pytest.raises(ConflictError, match="connectors resume git"):

@@ -188,10 +188,10 @@ def test_a_request_for_everything_is_not_lessened_by_another(api, rows):
     assert rows.read("requested_full") == (True,)
 
 
-def test_a_former_request_for_everything_does_not_widen_the_next_one(api, rows):
+def test_a_request_for_everything_that_failed_is_not_lessened_by_another(api, rows):
     rows.state(requested_at=None, requested_full=True)
     api.post("/v1/connectors/git/sync", json={"full": False})
-    assert rows.read("requested_full") == (False,)
+    assert rows.read("requested_full") == (True,)
 
 
 @pytest.mark.parametrize("phase", ["burst", "interstitial", "sweep"])
@@ -358,6 +358,12 @@ def test_approved_deletions_wait_for_the_runner(api, rows):
     assert rows.held_state(hold_id) == ("approved", "api")
     assert rows.kept() == [("a", True, False), ("b", True, False)]
     assert status(api)["held_deletions"] == 0
+
+
+def test_nobody_approves_deletions_of_a_connector_that_is_not_enabled(api, rows):
+    rows.hold("a")
+    answer = api.post(f"/v1/connectors/off/held-deletions/{uuid.UUID(int=1)}/approve")
+    assert (answer.status_code, answer.json()["detail"]) == (409, "connector off is not enabled: nothing runs it")
 
 
 def test_rejected_deletions_are_kept_until_they_are_seen_again(api, rows):

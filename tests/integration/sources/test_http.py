@@ -20,9 +20,9 @@ from schemas.errors import (
     SourceUnreachableError,
     UnreadableAnswerError,
 )
-from sources.base import Retry, SourceSettings
+from sources.base import MAX_RETRY_AFTER_SECONDS, Retry, SourceSettings
 from sources.connection import auth_headers, base_url
-from sources.http import MAX_RETRY_AFTER_SECONDS, HttpClient, Limits, retry_after
+from sources.http import HttpClient, Limits, retry_after
 from tests.source_server import (
     Reply,
     as_json,

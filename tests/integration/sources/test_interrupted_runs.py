@@ -1,11 +1,12 @@
 """Runs that something ended: what goes on, at once, as what it was, and what is begun anew."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from schemas.errors import NotAcknowledgedError
+from schemas.errors import CursorExpiredError, NotAcknowledgedError, SourceUnreachableError, UnreadableAnswerError
 from sources.guard import Limits
 from sources.runner import Runner
 from sources.schedule import Schedule
@@ -61,6 +62,29 @@ def test_a_full_run_that_begins_anew_is_still_full(stage):
     _interrupted(stage, source, "page.read")
     stage.look(source)
     assert (stage.runs[-1]["is_full"], stage.runs[-1]["published"]) == (True, 5)
+
+
+@pytest.mark.parametrize("errors", [[UnreadableAnswerError], [SourceUnreachableError, CursorExpiredError]])
+def test_a_full_run_that_failed_is_repeated_as_one_and_then_no_more(stage, errors):
+    source = Scripted(many(15))
+    stage.look(source)
+    stage.rows("UPDATE ingestion_state SET requested_at = now(), requested_full = true")
+
+    coming = list(errors)
+
+    def fail(number):
+        if number == 1 and coming:
+            raise coming.pop(0)("it cannot be read")
+
+    source.before = fail
+    stage.look(source, times=len(errors) + 1)
+    stage.look(source)
+    assert [(run["outcome"], run["is_full"], run["published"]) for run in stage.runs] == [
+        ("complete", False, 15),
+        ("failed", True, 10),
+        ("complete", True, 15),
+        ("complete", False, 0),
+    ]
 
 
 def test_a_run_that_was_under_way_when_the_full_one_came_due_does_not_stand_for_it(stage):
@@ -151,3 +175,40 @@ def test_a_sweep_ends_between_two_batches_when_somebody_pauses_the_connector(sta
     stage.rows("UPDATE ingestion_state SET paused = false")
     stage.look(large)
     assert (between, len(stage.ledger), stage.runs[-1]["outcome"]) == ((11, "running"), 10, "complete")
+
+
+def test_a_run_that_rests_or_deletes_gets_on(stage):
+    system, waited = many(15), []
+    source = Scripted(system)
+    stage.burst_seconds, stage.interval_seconds = 0.0, 30.0
+
+    async def working(place):
+        runner, stop = Runner(stage.connector(source), place), asyncio.Event()
+        await runner.begin()
+        async with asyncio.timeout(30):
+            looking = asyncio.create_task(runner.look(stop))
+            while stage.state["phase"] != "interstitial":  # noqa: ASYNC110 - rows have no event
+                await asyncio.sleep(0.05)
+            waited.append(runner.waited)
+            stop.set()
+            await looking
+
+    async def deleting(place):
+        def reached(label):
+            if label == "sweep.taken":
+                time.sleep(0.5)
+            elif label == "sweep.forgotten":
+                waited.append(runner.waited)
+
+        runner = Runner(stage.connector(source), place)
+        await runner.begin()
+        await runner.look(asyncio.Event())
+        del system["c-00003"]
+        stage.rows("UPDATE ingestion_state SET next_run_at = now()")
+        stage.reached = reached
+        await runner.look(asyncio.Event())
+
+    stage.run(working)
+    stage.interval_seconds = 0.01
+    stage.run(deleting)
+    assert (waited[0], waited[1] < 0.5, len(waited)) == (0.0, True, 2)

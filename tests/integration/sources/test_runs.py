@@ -1,10 +1,11 @@
 """Runs of a connector: what they publish, what they delete, and where they go on."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from schemas.errors import CursorExpiredError, SourceUnreachableError
+from schemas.errors import CursorExpiredError, SourceUnreachableError, UnavailableError
 from sources.base import Refused
 from sources.guard import Limits
 from sources.preview import preview
@@ -215,6 +216,21 @@ def test_what_somebody_approved_is_deleted_and_what_came_back_is_not(stage):
     assert deleted == ["component:default/c-00001", "component:default/c-00003"]
 
 
+def test_what_came_back_since_somebody_approved_is_not_deleted(stage):
+    stage.limits = Limits(max_count=2, max_percent=0)
+    system = many(10)
+    source = Scripted(system)
+    stage.look(source)
+    kept = {name: system.pop(name) for name in ("c-00001", "c-00002", "c-00003")}
+    stage.look(source)
+    stage.rows("UPDATE held_deletions SET state = 'approved'")
+    system["c-00002"] = kept["c-00002"]
+    del system["c-00004"]
+    stage.look(source)
+    deletes = {change["entityRef"] for change in stage.changes() if change.get("op") == "delete"}
+    assert deletes == {f"component:default/c-0000{number}" for number in (1, 3, 4)}
+
+
 def test_a_hold_that_would_grow_is_replaced(stage):
     stage.limits = Limits(max_count=1, max_percent=0)
     system = many(10)
@@ -299,6 +315,37 @@ def test_three_failures_announce_an_outage_and_an_answer_ends_it(stage):
         [(each["_key"], each["_partition"]) for each in ended],
         stage.state["outage_since"],
     ) == ([("scripted", 0), ("scripted", 1)], [("scripted", 0), ("scripted", 1)], None)
+
+
+def test_an_outage_that_kafka_does_not_let_us_tell_of_ends_nothing_and_is_told_later(stage):
+    source, topics = Scripted(many(3)), stage.topics
+    source.before = _fail_at(0)
+    stage.topics = replace(topics, prefix=f"{topics.prefix}-absent")
+    since = stage.look(source, times=3)["outage_since"]
+    stage.topics = topics
+    state = stage.look(source, times=2)
+    assert state["consecutive_failures"] == 5
+    assert {each["observedAt"] for each in stage.changes()} == {int(since.timestamp() * 1000)}
+
+
+def test_an_approved_hold_that_cannot_be_deleted_waits_and_ends_nothing(stage):
+    stage.limits = Limits(max_count=0, max_percent=0)
+    stage.schedule = Schedule(backoff=(timedelta(hours=1),))
+    system, tried = many(3), []
+    source = Scripted(system)
+    stage.look(source)
+    del system["c-00001"]
+    stage.look(source)
+    stage.rows("UPDATE held_deletions SET state = 'approved'")
+
+    def refused(label):
+        if label == "sweep.taken":
+            tried.append(label)
+            raise UnavailableError("Kafka does not let us write")
+
+    stage.reached = refused
+    state = stage.look(source, times=3)
+    assert (tried, state["last_error_class"], len(_names(stage))) == (["sweep.taken"], "UnavailableError", 3)
 
 
 def test_a_run_in_which_nothing_has_changed_writes_no_row_of_the_ledger(stage):

@@ -1,8 +1,10 @@
-"""A Postgres that keeps still: the connection is open at this end alone."""
+"""A Postgres that keeps still, its connection open at this end alone, or that became a standby."""
 
 import asyncio
+import time
 from dataclasses import replace
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
@@ -63,3 +65,25 @@ def test_a_look_at_a_database_that_keeps_still_comes_to_an_end(stage):
             return True
 
     assert stage.run(working)
+
+
+def test_a_run_waits_until_the_database_is_no_standby(stage):
+    standby = f"ALTER DATABASE {conninfo_to_dict(stage.dsn)['dbname']} SET default_transaction_read_only"
+
+    async def working(place):
+        await place.pool.wait()
+        with psycopg.connect(stage.dsn, autocommit=True) as admin:
+            admin.execute("SET default_transaction_read_only = off")
+            admin.execute(f"{standby} = off")
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Runner(stage.connector(Scripted(many(1))), place).run(stop))
+            deadline = time.monotonic() + 30
+            while [run["outcome"] for run in stage.runs] != ["complete"]:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.05)
+            stop.set()
+
+    stage.rows(f"{standby} = on")
+    stage.run(working)
+    assert [run["outcome"] for run in stage.runs] == ["complete"]

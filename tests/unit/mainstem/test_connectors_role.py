@@ -18,3 +18,11 @@ def test_a_page_is_as_large_as_configured_or_else_as_its_type_says(tmp_path, typ
     )
     (connector,) = runnable(Installation.open(file, tmp_path))
     assert connector.source.settings.chunk_size == size
+
+
+def test_who_only_looks_shares_nothing_with_the_role_that_runs(tmp_path):
+    file = tmp_path / "mainstem.yaml"
+    file.write_text("connectors: [{connector_id: a, type: git, connection: {url: 'https://git.acme.com/pay'}}]")
+    installation = Installation.open(file, tmp_path)
+    kept = [runnable(installation, keeps=keeps)[0].source.settings.data_dir for keeps in (True, False)]
+    assert kept == [tmp_path / "sources" / "a", None]

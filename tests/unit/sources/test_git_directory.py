@@ -46,6 +46,16 @@ def test_a_file_that_cannot_be_read_keeps_its_own_scope_alone(tmp_path):
     assert ([each.scope for each in page.items], page.unread) == (["a.yaml", "catalog-info.yaml"], {})
 
 
+def test_a_location_that_cannot_be_read_keeps_whatever_it_may_have_led_to(tmp_path):
+    (tmp_path / "a.yaml").write_text(ENTITY % "a")
+    (tmp_path / "all.yaml").write_text((ENTITY % "all").replace("Component", "Location") + "spec: {targets: [./x.txt\n")
+    (tmp_path / "x.txt").write_text(ENTITY % "x")
+
+    (page,) = read(tmp_path)
+
+    assert [(each.place, each.scope) for each in page.refused] == [("all.yaml:1", "")]
+
+
 @pytest.mark.skipif(
     os.geteuid() == 0, reason="to the superuser, directories that cannot be read are not on this machine"
 )

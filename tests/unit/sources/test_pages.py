@@ -45,6 +45,27 @@ def test_a_reader_that_is_closed_early_closes_its_source():
     assert asyncio.run(read()) == [True]
 
 
+def test_a_reader_that_is_closed_before_its_first_page_closes_its_source():
+    closed = []
+
+    async def slow():
+        try:
+            await asyncio.Event().wait()
+            yield Page()
+        finally:
+            closed.append(True)
+
+    async def read():
+        reader = PageReader(slow())
+        waiting = asyncio.create_task(reader.next())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await reader.close()
+        return waiting, list(closed)
+
+    assert asyncio.run(read())[1] == [True]
+
+
 def test_a_source_that_gives_no_page_is_given_up():
     async def read():
         reader = PageReader(_hanging(), patience=0.05)

@@ -52,6 +52,13 @@ def test_a_source_is_left_alone_for_as_long_as_it_asks():
     assert after_failure(Schedule(), NOW, 1, retry_after=120.0) == NOW + timedelta(seconds=120)
 
 
+@pytest.mark.parametrize(
+    ("asked", "pause"), [(1e12, 3600), (1e9, 3600), (float("inf"), 3600), (float("nan"), 30), (-1e12, 30)]
+)
+def test_no_source_is_left_alone_for_ever(asked, pause):
+    assert after_failure(Schedule(), NOW, 1, retry_after=asked) == NOW + timedelta(seconds=pause)
+
+
 def test_everything_is_published_anew_when_the_full_schedule_says_so():
     assert next_full(Schedule(full_cron="0 2 * * *"), NOW) == datetime(2026, 3, 29, 2, 0, tzinfo=UTC)
 
