@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 IN_FLIGHT: Final = 8
 """Runs, or several that are merged as one, whose records the broker has not yet answered for."""
-WAITING_RUNS: Final = 24
+WAITING_RUNS: Final = 16
 """From which those are chosen that are merged as one."""
 LAST_LOOK_SECONDS: Final = 5.0
 """For a last look at who wrote to partitions that are about to be let go."""
