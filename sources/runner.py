@@ -32,6 +32,7 @@ from sources.publisher import Publisher
 from sources.run import Report, Run
 from sources.schedule import after_failure, after_success, next_full
 from sources.states import State, States
+from sources.steering import ALERT_FAILURES
 from sources.sweep import Sweep
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,6 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS: Final = 1.0
 _WAITED_FOR: Final = (LeaseLostError, NotAcknowledgedError, *DATABASE_AWAY)
 """What ends the work of this process, and is no failure of the connector."""
-FAILURES_OF_AN_OUTAGE: Final = 3
 
 
 class Runner:
@@ -265,7 +265,7 @@ class Runner:
         self._place.metrics.ended(self.id, outcome)
         self._log.error("connector.run_failed", reason=told[1], failures=failures, again_at=again_at.isoformat())
         is_outage = outcome == "failed" and not isinstance(error, Fatal)
-        if is_outage and failures >= FAILURES_OF_AN_OUTAGE:
+        if is_outage and failures >= ALERT_FAILURES:
             await self._away(lease, state)
 
     async def _kafka_away(self, error: NotAcknowledgedError) -> None:
