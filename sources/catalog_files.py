@@ -44,6 +44,8 @@ def content(files: Files, name: str, seen: set[str]) -> bytes | Document | None:
         return _fault(shown(name), "the link leads out of the directory")
     except (OSError, RuntimeError):
         return _fault(shown(name), "the file cannot be read")
+    if not data and files.is_written:
+        return _fault(shown(name), "the file is empty, as one is that is about to be written")
     if len(data) > MAX_BYTES:
         return _fault(shown(name), f"the file has more than {MAX_BYTES:,} bytes", hides=_LOCATION in data)
     return data

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 SKIPPED: Final = frozenset({".git", "node_modules"})
 """Directories of which nothing is read, wherever they lie."""
@@ -25,6 +25,9 @@ class Unread:
 
 class Files(ABC):
     """Files by their names: relative to the root, with `/`; bytes that are no UTF-8 are kept as surrogates."""
+
+    is_written: ClassVar[bool] = False
+    """Whether somebody may write a file while it is read: one that is empty may be about to be."""
 
     @abstractmethod
     def listing(self) -> Iterator[str | Unread]:
@@ -55,6 +58,8 @@ class Files(ABC):
 
 class DirectoryFiles(Files):
     """The files in a directory of this machine."""
+
+    is_written = True
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()

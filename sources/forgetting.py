@@ -8,40 +8,23 @@ from typing import Any, Final
 
 from psycopg.rows import dict_row
 
-from schemas.canonical import canonical_json
 from schemas.errors import Retriable
-from schemas.refs import entity_key
 from schemas.statements import statements
 from sources import leases
 from sources.leases import Lease, Pool
-from sources.publisher import Draft, Publisher
+from sources.ledger import Gone
+from sources.publisher import Publisher
+from sources.sieve import deletion
 
 BATCH: Final = 1_000
 _QUERIES: Final = statements(Path(__file__).with_name("forgetting.sql"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class Holding(Gone):
     """One entity that a connector holds, and what its deletion must outrank."""
 
     tenant: str
-    entity_ref: str
-    generation: int | None
-    source_version: int | None
-    observed_at: int
-
-    def deletion(self, now_ms: int) -> Draft:
-        change: dict[str, Any] = {
-            "op": "delete",
-            "entityRef": self.entity_ref,
-            "observedAt": max(now_ms, self.observed_at + 1),
-        }
-        if self.source_version is not None:
-            change["version"] = self.source_version
-        if self.generation is not None:
-            change["generation"] = self.generation
-        key = entity_key(self.tenant, self.entity_ref)
-        return Draft(entity_ref=self.entity_ref, key=key, value=canonical_json(change), timestamp=now_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +69,7 @@ async def forget(
         for start in range(0, len(found), BATCH):
             lease.check()
             now_ms = lease.now_ms()
-            drafts = [each.deletion(now_ms) for each in found[start : start + BATCH]]
+            drafts = [deletion(each.tenant, each, now_ms) for each in found[start : start + BATCH]]
             await asyncio.to_thread(publisher.publish, drafts)
             told(min(start + BATCH, len(found)))
         await _do(pool, lease, whose, "forget_seen", "forget", "close_holds")

@@ -70,6 +70,11 @@ class Lease:
 
         Raises LeaseLostError when another process holds it.
         """
+        # What it writes may yet be rolled back: whoever does so ends its work, and asks Postgres before it does more.
+        self.trust(await self.asked(connection))
+
+    async def asked(self, connection: Connection) -> float:
+        """As :meth:`renew`; return what to :meth:`trust` once that is committed."""
         self.check()
         since = now()
         parameters = {"name": self.name, "token": self.token, "seconds": self._seconds}
@@ -77,7 +82,10 @@ class Lease:
         if answer.rowcount != 1:
             self._trusted_until = 0.0
             raise LeaseLostError(f"the lease {self.name} is another process's now")
-        self._trusted_until = since + self._seconds * _MARGIN
+        return since + self._seconds * _MARGIN
+
+    def trust(self, until: float) -> None:
+        self._trusted_until = until
 
     async def prove(self, connection: Connection) -> None:
         """As :meth:`renew`, and leave the lease as it is: for what may be lost with a crash of Postgres, as a renewal
@@ -134,7 +142,9 @@ async def _renew_for_ever(pool: Pool, lease: Lease) -> None:
         await asyncio.sleep(lease.pause)
         try:
             async with asyncio.timeout(lease.pause), pool.connection() as connection:
-                await lease.renew(connection)
+                until = await lease.asked(connection)
+            # Not before it is committed: another process may take what was not renewed.
+            lease.trust(until)
         except (psycopg.Error, TimeoutError) as error:
             log.warning("lease.not_renewed", lease=lease.name, reason=type(error).__name__)
             lease.check()

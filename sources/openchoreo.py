@@ -71,7 +71,7 @@ class OpenChoreoSource(Source):
             found, after = await self._listed(client, path, at.api_cursor)
             named = [each for each in found if name_of(each)]
             nameless = [
-                Refused(place=path, reason="the name is missing, or holds a slash", scope=scope)
+                Refused(place=path, reason="the name is missing, or holds what no name may", scope=scope)
                 for _ in range(len(found) - len(named))
             ]
             page = await self._translated(client, at, named)

@@ -25,9 +25,11 @@ def text(of: object, *path: str) -> str:
 
 
 def name_of(found: Object) -> str:
-    """Return the name, empty where it is missing or cannot be part of a path."""
+    """Return the name, empty where it is missing or can be part of no path: Postgres holds neither NUL nor halves of
+    characters, and names make the cursor.
+    """
     name = text(found, "name")
-    return "" if "/" in name else name
+    return "" if "/" in name or not name.isprintable() else name
 
 
 class Translator:

@@ -10,6 +10,7 @@ import orjson
 
 from schemas.errors import EndlessSourceError, SourceUnreachableError
 from sources.base import Cursor, Page
+from sources.leases import DATABASE_AWAY
 
 PATIENCE_SECONDS: Final = 300.0
 """How long a source may take for one page."""
@@ -57,6 +58,9 @@ class PageReader:
             if patience.expired():
                 raise SourceUnreachableError(f"the source gave no page for {self._patience:.0f} s") from None
             raise
+        except DATABASE_AWAY as error:
+            # Of the source's own Postgres: ours, which a run waits for, says the same.
+            raise SourceUnreachableError(f"the source's database is away ({type(error).__name__})") from error
 
 
 class Treadmill:

@@ -1,4 +1,6 @@
-"""What a connector does next, decided from where it stands. Pure."""
+"""What a connector does next, decided from where it stands. Nothing is written; of a source :func:`mode_of` alone asks
+whether it can tell what changed.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,9 +9,8 @@ from typing import Final
 from schemas.errors import RateLimitedError, SourceUnreachableError
 from sources.connector import Connector
 from sources.states import Mode, State, Trigger
+from sources.steering import ALERT_FAILURES
 
-RESUMED_FAILURES: Final = 3
-"""After so many failures in a row a run begins anew: pages that can be read must not wait for one that cannot."""
 RESUMED_FOR: Final = timedelta(hours=24)
 """A run that began longer ago begins anew: what it missed may be back, and would be deleted."""
 
@@ -53,8 +54,11 @@ def mode_of(state: State, connector: Connector, cluster: str, *, is_full: bool) 
 
 
 def is_resumable(error: Exception, failures: int) -> bool:
-    """Whether the next run goes on after the last acknowledged page of the one that ended with *error*."""
-    return isinstance(error, SourceUnreachableError | RateLimitedError) and failures < RESUMED_FAILURES
+    """Whether the next run goes on after the last acknowledged page of the one that ended with *error*.
+
+    Not where somebody has to look: pages that can be read must not wait for one that cannot.
+    """
+    return isinstance(error, SourceUnreachableError | RateLimitedError) and failures < ALERT_FAILURES
 
 
 def _can_resume(state: State, connector: Connector, cluster: str) -> bool:

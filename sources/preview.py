@@ -23,8 +23,8 @@ _NO_RUN: Final = -1
 
 @dataclass(slots=True)
 class Preview:
-    """References, each list in the source's order. *problem*: why the run would delete nothing; None where nothing
-    stands in its way.
+    """References, each list in the source's order. *problem*: why the run would fail, or be partial, and delete nothing
+    of what it could not read; None where nothing stands in its way.
     """
 
     new: list[str] = field(default_factory=list)

@@ -7,7 +7,6 @@ import asyncio
 import random
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -26,12 +25,13 @@ from sources import holds, leases
 from sources.connector import Connector, Place
 from sources.leases import DATABASE_AWAY, Lease
 from sources.ledger import Ledger
-from sources.outages import Op, announce
+from sources.outages import Announcer
 from sources.plan import Due, due, is_resumable, mode_of
 from sources.publisher import Publisher
 from sources.run import Report, Run
 from sources.schedule import after_failure, after_success, next_full
 from sources.states import State, States
+from sources.steering import ALERT_FAILURES
 from sources.sweep import Sweep
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,6 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS: Final = 1.0
 _WAITED_FOR: Final = (LeaseLostError, NotAcknowledgedError, *DATABASE_AWAY)
 """What ends the work of this process, and is no failure of the connector."""
-FAILURES_OF_AN_OUTAGE: Final = 3
 
 
 class Runner:
@@ -51,6 +50,7 @@ class Runner:
         """Where the connector stood at the last look; None before the first."""
         self._connector, self._place = connector, place
         self._states, self._ledger = States(connector.id), Ledger(connector.id, place.cluster)
+        self._outages = Announcer(connector.id, place)
         self._log = log.bind(connector=connector.id)
         self._run: Run | None = None
         self._moved_at = time.monotonic()
@@ -202,7 +202,7 @@ class Runner:
         if report.ending == "interrupted":
             self._log.info("connector.run_interrupted", run=state.run)
             return
-        await self._recovered(lease, state)
+        await self._outages.recovered(lease, state)
         async with self._place.pool.connection() as connection:
             await lease.renew(connection)
             done = await self._states.read(connection)
@@ -242,7 +242,7 @@ class Runner:
             return
         outcome = "partial" if isinstance(error, PartialRunError) else "failed"
         if outcome == "partial":
-            await self._recovered(lease, state)
+            await self._outages.recovered(lease, state)
         failures = state.consecutive_failures + 1
         resume = is_resumable(error, failures)
         asked = error.retry_after if isinstance(error, RateLimitedError) else None
@@ -265,8 +265,8 @@ class Runner:
         self._place.metrics.ended(self.id, outcome)
         self._log.error("connector.run_failed", reason=told[1], failures=failures, again_at=again_at.isoformat())
         is_outage = outcome == "failed" and not isinstance(error, Fatal)
-        if is_outage and failures >= FAILURES_OF_AN_OUTAGE:
-            await self._away(lease, state)
+        if is_outage and failures >= ALERT_FAILURES:
+            await self._outages.away(lease, state)
 
     async def _kafka_away(self, error: NotAcknowledgedError) -> None:
         """The run goes on where it stands as soon as Kafka answers; the source has no part in it."""
@@ -285,39 +285,6 @@ class Runner:
         async with self._place.pool.connection() as connection:
             await lease.renew(connection)
             await self._states.abandon(connection, state.run or 0, error=told, is_full=state.is_full)
-
-    async def _recovered(self, lease: Lease, state: State) -> None:
-        """The source has answered: an outage that was announced is over, and forgotten once Kafka has that."""
-        if state.outage_since is not None and await self._announce(
-            lease, "recovered", datetime.fromtimestamp(lease.now_ms() / 1000, UTC)
-        ):
-            await self._save_outage(lease, None)
-
-    async def _away(self, lease: Lease, state: State) -> None:
-        """The source has not answered again. Known before it is told, so that it is ended; and told each time, since
-        nobody knows whether it was heard: the same outage, announced again, changes nothing.
-        """
-        since = state.outage_since or state.first_failure_at or state.now
-        if state.outage_since is None:
-            await self._save_outage(lease, since)
-        await self._announce(lease, "outage", since)
-
-    async def _save_outage(self, lease: Lease, since: datetime | None) -> None:
-        async with self._place.pool.connection() as connection:
-            await lease.renew(connection)
-            await self._states.set_outage(connection, since)
-
-    async def _announce(self, lease: Lease, op: Op, at: datetime) -> bool:
-        """Tell the processor; return whether it was told."""
-        topic, at_ms = self._place.topics.changes(self.id), int(at.timestamp() * 1000)
-        lease.check()
-        try:
-            await asyncio.to_thread(announce, self._place.client, topic, self.id, op, at_ms)
-        except Fatal as error:
-            self._log.error("connector.outage_not_announced", op=op, reason=str(error))
-            return False
-        self._log.warning("connector.outage_announced", op=op)
-        return True
 
 
 def reason(error: Exception) -> str:

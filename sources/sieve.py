@@ -11,7 +11,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
-from schemas.refs import DEFAULT_NAMESPACE, DEFAULT_TENANT, EntityRef
+from schemas.canonical import canonical_json
+from schemas.refs import DEFAULT_NAMESPACE, DEFAULT_TENANT, EntityRef, entity_key
 from sources.base import Item
 from sources.ledger import Entry, Gone, Known
 from sources.mapping import Mapper
@@ -110,17 +111,8 @@ class Sieve:
         return Prepared(draft=replace(draft, timestamp=now_ms), entry=entry)
 
     def deletion(self, gone: Gone, now_ms: int) -> Draft:
-        """Return the delete of what was published before: it outranks that, whatever the clocks say."""
-        change: dict[str, Any] = {
-            "op": "delete",
-            "entityRef": gone.entity_ref,
-            "observedAt": max(now_ms, gone.observed_at + 1),
-        }
-        if gone.source_version is not None:
-            change["version"] = gone.source_version
-        if gone.generation is not None:
-            change["generation"] = gone.generation
-        return replace(checked(change, self._connector, tenant=self._tenant)[0], timestamp=now_ms)
+        """See :func:`deletion`."""
+        return deletion(self._tenant, gone, now_ms)
 
     def _hash(self, change: Mapping[str, Any]) -> str:
         content = change
@@ -131,6 +123,21 @@ class Sieve:
         except orjson.JSONEncodeError:
             return ""
         return blake2b(text, digest_size=16, key=self._key).hexdigest()
+
+
+def deletion(tenant: str, gone: Gone, now_ms: int) -> Draft:
+    """Return the delete of what was published before: it outranks that, whatever the clocks say."""
+    change: dict[str, Any] = {
+        "op": "delete",
+        "entityRef": gone.entity_ref,
+        "observedAt": max(now_ms, gone.observed_at + 1),
+    }
+    if gone.source_version is not None:
+        change["version"] = gone.source_version
+    if gone.generation is not None:
+        change["generation"] = gone.generation
+    key = entity_key(tenant, gone.entity_ref)
+    return Draft(entity_ref=gone.entity_ref, key=key, value=canonical_json(change), timestamp=now_ms)
 
 
 def _stated_ref(change: Mapping[str, Any]) -> str | None:

@@ -101,5 +101,8 @@ UPDATE ingestion_state
 SET last_error_class = %(error_class)s, last_error_message = %(error_message)s, last_error_at = now()
 WHERE connector = %(connector)s
 
+-- One that follows began after the source had answered.
 -- name: set_outage
-UPDATE ingestion_state SET outage_since = %(since)s WHERE connector = %(connector)s
+UPDATE ingestion_state
+SET outage_since = %(since)s, first_failure_at = CASE WHEN %(since)s::timestamptz IS NOT NULL THEN first_failure_at END
+WHERE connector = %(connector)s

@@ -21,7 +21,7 @@ from schemas.statements import statements
 State = Literal["idle", "running", "resting", "backing_off", "paused", "held", "alert"]
 
 ALERT_FAILURES: Final = 3
-"""So many failures in a row, and somebody has to look."""
+"""So many failures in a row, and somebody has to look: the source is taken to be away, and runs begin anew."""
 RESET_MS: Final = 300_000
 """A reset touches every row of the ledger, which takes longer than an answer of the API may otherwise take."""
 

@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import suppress
 
+import pytest
+
 from schemas.errors import LeaseLostError
 from sources import leases
 
@@ -24,3 +26,18 @@ def test_a_loss_that_went_unnoticed_does_not_hide_the_next_one(stage):
             return type(error)
 
     assert stage.run(working) is LeaseLostError
+
+
+def test_a_renewal_that_is_not_committed_is_not_relied_on(stage):
+    async def working(place):
+        lease = await leases.take(place.pool, "third", holder="one", seconds=1.0)
+        await asyncio.sleep(0.5)
+        async with place.pool.connection() as connection:
+            await lease.asked(connection)
+            await connection.rollback()
+        await asyncio.sleep(0.45)
+        with pytest.raises(LeaseLostError):
+            lease.check()
+        return True
+
+    assert stage.run(working)

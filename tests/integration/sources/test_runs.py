@@ -317,6 +317,18 @@ def test_three_failures_announce_an_outage_and_an_answer_ends_it(stage):
     ) == ([("scripted", 0), ("scripted", 1)], [("scripted", 0), ("scripted", 1)], None)
 
 
+def test_an_outage_that_follows_a_partial_run_is_another_one(stage):
+    source = Scripted(many(3))
+    source.before = _fail_at(0)
+    stage.look(source, times=3)
+    source.before, source.first = _at_ease, {"total": 99}
+    stage.look(source)
+    source.before = _fail_at(0)
+    stage.look(source)
+    words = sorted({(each["observedAt"], each["op"]) for each in stage.changes() if "entity" not in each})
+    assert [op for _, op in words] == ["outage", "recovered", "outage"]
+
+
 def test_an_outage_that_kafka_does_not_let_us_tell_of_ends_nothing_and_is_told_later(stage):
     source, topics = Scripted(many(3)), stage.topics
     source.before = _fail_at(0)

@@ -44,7 +44,7 @@ def test_other_documents_and_other_files_are_left_out(tmp_path):
             "list.json": "[1]",
             "chart.yaml": "{{ broken",
             "notes.md": ENTITY % "md",
-            "empty.yaml": "",
+            "blank.yaml": "# nothing yet",
         },
     )
     assert names(tmp_path) == ["x"]
@@ -136,6 +136,11 @@ def test_a_file_that_is_too_large_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(catalog_files, "MAX_BYTES", 100)
     write(tmp_path, {"a.yaml": ENTITY % ("x" * 100), "b.yaml": ENTITY % "b"})
     assert names(tmp_path) == ["a.yaml:1: the file has more than 100 bytes", "b"]
+
+
+def test_an_empty_file_is_reported_as_it_may_be_about_to_be_written(tmp_path):
+    write(tmp_path, {"a.yaml": "", "b.yaml": ENTITY % "b", "notes.md": ""})
+    assert names(tmp_path) == ["a.yaml:1: the file is empty, as one is that is about to be written", "b"]
 
 
 def test_a_directory_that_is_not_there_is_reported(tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from schemas.errors import EndlessSourceError, SourceUnreachableError
@@ -77,6 +78,15 @@ def test_a_source_that_gives_no_page_is_given_up():
 
     with pytest.raises(SourceUnreachableError, match="no page"):
         asyncio.run(read())
+
+
+def test_a_database_of_the_source_is_not_taken_for_ours():
+    async def away():
+        raise psycopg.OperationalError("the connection is lost")
+        yield Page()
+
+    with pytest.raises(SourceUnreachableError, match="OperationalError"):
+        asyncio.run(PageReader(away()).next())
 
 
 def test_pages_that_bring_nothing_new_end_the_run():
