@@ -53,6 +53,8 @@ def run(
             _clear(ready_file)
         _require_free(installation)
         found, services = stack.enter_context(embedded(installation, progress))
+        if stop.is_set():
+            return
         prepare(found)
         # What a killed predecessor's roles wrote about themselves is about nobody.
         shutil.rmtree(found.data_dir / "run", ignore_errors=True)
