@@ -46,11 +46,13 @@ class _Wire:
         self._tasks += [asyncio.create_task(self._pass(*each)) for each in ((reader, there[1]), (there[0], writer))]
 
     async def _pass(self, reader, writer):
-        while piece := await reader.read(65_536):
-            await self._whole.wait()
-            writer.write(piece)
-            await writer.drain()
-        writer.close()
+        try:
+            while piece := await reader.read(65_536):
+                await self._whole.wait()
+                writer.write(piece)
+                await writer.drain()
+        finally:
+            writer.close()
 
 
 def test_a_look_at_a_database_that_keeps_still_comes_to_an_end(stage):
