@@ -57,9 +57,11 @@ def test_a_sink_that_tries_again_for_ever_is_not_ready_until_it_gets_on(asked, e
     eventually(lambda: found.runner.lag == 0)
     assert found.is_ready(after=2 * PATIENCE_SECONDS)
 
+    # On a busy machine it has tried again while it began, too.
+    tried = found.value("mainstem_sink_retries_total")
     sink.away.set()
     stage.publish(stage.topics.entities, b"k", b"value")
-    eventually(lambda: found.value("mainstem_sink_retries_total") >= 2)
+    eventually(lambda: found.value("mainstem_sink_retries_total") >= tried + 2)
     answers = [found.is_ready(after=PATIENCE_SECONDS / 2) for _ in range(3)]
     assert (found.runner.lag, answers) == (1, [True, False, False])
 
