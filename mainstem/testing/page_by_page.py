@@ -99,7 +99,7 @@ def left_open_by(acts: Mapping[str, Act]) -> str:
             warnings.simplefilter("always", ResourceWarning)
             for act in acts.values():
                 await act()  # the first time opens what stays for good, such as a thread
-            await _settled(lambda: False, SETTLING_SECONDS)
+            await asyncio.sleep(SETTLING_SECONDS)
             gc.collect()
             forgotten.clear()
             for when, act in acts.items():
@@ -113,8 +113,7 @@ def left_open_by(acts: Mapping[str, Act]) -> str:
 async def _left_by(act: Act, forgotten: Sequence[warnings.WarningMessage]) -> str:
     before = _open_files()
     await act()
-    await _settled(lambda: _open_tasks() == 0 and _open_files() <= before, PATIENCE_SECONDS)
-    tasks, files = _open_tasks(), _open_files() - before
+    tasks, files = await _still_open(before)
     gc.collect()
     return " and ".join(
         [f"{tasks} tasks"] * (tasks > 0)
@@ -158,9 +157,16 @@ async def _next(generator: AsyncGenerator[Page]) -> Page | None:
     return await anext(generator, None)
 
 
-async def _settled(is_settled: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_settled() and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody tells when a socket is gone
+async def _still_open(before: int) -> tuple[int, int]:
+    """Return how many tasks, and how many files beyond *before*, are still open when the patience is over; or none.
+
+    None at one look is enough: a far end in this process may take a connection, and drop it, after it was closed here.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        tasks, files = _open_tasks(), max(0, _open_files() - before)
+        if tasks == files == 0 or time.monotonic() > deadline:
+            return tasks, files
         await asyncio.sleep(0.01)
 
 
