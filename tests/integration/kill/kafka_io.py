@@ -86,12 +86,14 @@ class Publisher:
         raise AssertionError(error, drawn)
 
     def _produce(self, drawn: Drawn) -> None:
+        # Of a record that it has got twice, a broker acknowledges the time of the newest one beside it.
+        timestamp = time.time_ns() // 1_000_000
+
         def acknowledged(error, message):
             if error is not None:
                 self.not_acknowledged(drawn, error)
                 return
-            where = (message.partition(), message.offset(), message.timestamp()[1])
-            self.published.append(Published(drawn, *where))
+            self.published.append(Published(drawn, message.partition(), message.offset(), timestamp))
 
         producer = self._wrong if drawn.way in ("crc32", "null-key") else self._right
         producer.produce(
@@ -99,6 +101,7 @@ class Publisher:
             drawn.value,
             drawn.key,
             headers=list(drawn.headers),
+            timestamp=timestamp,
             on_delivery=acknowledged,
         )
 
