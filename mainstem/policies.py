@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from mainstem.config import Config
 from mainstem.configuration.connector import ConnectorConfig
+from mainstem.configuration.rules import MergeRule
 from schemas.errors import ConfigError
 from schemas.records import NEVER
 from streams import registry
@@ -24,15 +25,19 @@ def _rules(config: Config) -> tuple[Rule, ...]:
     rules, faults = [], []
     for number, each in enumerate(config.merge.rules):
         try:
-            strategy = registry.create(each.strategy, each.options)
+            rules.append(rule_of(each))
         except ConfigError as error:
             faults.append(f"{config.origin.file}: merge.rules[{number}]: {error}")
-            continue
-        kinds = None if each.kinds is None else frozenset(each.kinds)
-        rules.append(Rule(path=each.path, name=each.strategy, strategy=strategy, kinds=kinds))
     if faults:
         raise ConfigError("\n".join(faults))
     return tuple(rules)
+
+
+def rule_of(configured: MergeRule) -> Rule:
+    """Raises ConfigError when its strategy is not installed or cannot use its options."""
+    strategy = registry.create(configured.strategy, configured.options)
+    kinds = None if configured.kinds is None else frozenset(configured.kinds)
+    return Rule(path=configured.path, name=configured.strategy, strategy=strategy, kinds=kinds)
 
 
 def _connector(connector: ConnectorConfig) -> ConnectorPolicy:

@@ -29,6 +29,7 @@ from mainstem.api import (
     operations,
     records,
     services,
+    simulate,
     teams,
     validation,
 )
@@ -40,6 +41,7 @@ from mainstem.api.locations import Locations
 from mainstem.api.measures import begin, measure
 from mainstem.api.parameters import only_known
 from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_http_error, on_problem
+from mainstem.simulation.benches import Benches
 from schemas.errors import Declined
 from schemas.metrics import ApiMetrics, RoleMetrics
 from sources.steering import Configured
@@ -86,6 +88,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.state.gate = Gate(settings.auth, settings.token, settings.issuer)
     app.state.ready = RoleMetrics(settings.registry).ready
     app.state.metrics = ApiMetrics(settings.registry)
+    app.state.benches = Benches()
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
@@ -108,6 +111,7 @@ def make_app(settings: Settings) -> FastAPI:
         central_config,
         emissions,
         validation,
+        simulate,
         locations,
     ):
         app.include_router(each.router)

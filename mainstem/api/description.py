@@ -31,6 +31,7 @@ _MEANINGS: Final = {
     409: "It cannot be done as things stand.",
     413: "The body is too large.",
     422: "The body is not what is asked for.",
+    429: "As much is under way as may be; try again after `Retry-After` seconds.",
     503: "The database does not answer.",
 }
 _ANYWHERE: Final = (400, 503)

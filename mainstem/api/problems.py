@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problem details."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -9,6 +9,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from schemas.errors import UnknownNameError
+
+_PASSING: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
@@ -32,7 +34,7 @@ def answer(problem: Problem, headers: dict[str, str] | None = None) -> JSONRespo
 
 async def on_problem(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)
-    headers = {"Retry-After": "5"} if error.status == 503 else None  # noqa: PLR2004 - Service Unavailable
+    headers = {"Retry-After": "5"} if error.status in _PASSING else None
     return answer(error, headers)
 
 

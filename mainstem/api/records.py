@@ -14,7 +14,7 @@ from mainstem.api.parameters import Fields, IfNoneMatch, single
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name, parse_ref
 from mainstem.api.shapes import moment
-from schemas.canonical import canonical_json
+from mainstem.held import record_of
 from schemas.errors import MergeError
 from schemas.records import NEVER, Record
 from schemas.refs import EntityRef
@@ -24,8 +24,6 @@ from streams.policy import Policy
 
 router = APIRouter(prefix="/v1/entities", tags=["entities"])
 
-_FAR_MS: Final = 2**61
-"""Stands for a time that Postgres calls infinity."""
 _LIVES: Final = {Band.FRESH: "fresh", Band.STALE: "stale", Band.DEAD: "dead"}
 
 Pointer = Annotated[str, Query(description="Only this field and what is below, such as `/spec/owner`.")]
@@ -69,30 +67,7 @@ async def _held(request: Request, ref: EntityRef) -> list[Record]:
     rows = await ask(request, "records", ref=str(ref))
     if not rows:
         raise Problem(404, "Not found", f"no record of {ref} is held")
-    return [_record(row) for row in rows]
-
-
-def _record(row: dict[str, Any]) -> Record:
-    """Return the record that a row of `entity_records` was made of."""
-    touched, expires = float(row["last_touched"]), row["expiration_date"]
-    is_far = abs(touched) == NEVER
-    entity = {"apiVersion": row["api_version"], "kind": row["kind"], "metadata": row["metadata"], "spec": row["spec"]}
-    body = {
-        "entity": {name: value for name, value in entity.items() if value is not None},
-        "service": row["service"] or {},
-    }
-    return Record(
-        connector=row["data_source"],
-        generation=row["generation"],
-        version=row["source_version"],
-        observed_at=(_FAR_MS if touched > 0 else -_FAR_MS) if is_far else round(touched * 1000),
-        timestamp=0,
-        ttl=None if expires is None or is_far else float(expires) - touched,
-        priority=row["priority_score"],
-        content_hash=row["content_hash"],
-        content=None if row["deleted"] else canonical_json(body),
-        id=row["change_id"],
-    )
+    return [record_of(row) for row in rows]
 
 
 def _shape(record: Record, policy: Policy, now: float) -> dict[str, Any]:

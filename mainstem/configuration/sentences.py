@@ -36,10 +36,11 @@ _OTHERWISE = "holds a value that cannot be used here; see the documentation of t
 def add_faults(error: ValidationError, faults: Faults) -> None:
     """Add each of pydantic's errors to *faults*."""
     for fault in error.errors(include_url=False, include_input=False):
-        faults.add_unless_known(fault["loc"], _sentence(fault["type"], fault["loc"], fault.get("ctx", {})))
+        faults.add_unless_known(fault["loc"], sentence(fault["type"], fault["loc"], fault.get("ctx", {})))
 
 
-def _sentence(kind: str, path: KeyPath, context: dict[str, Any]) -> str:
+def sentence(kind: str, path: KeyPath, context: dict[str, Any]) -> str:
+    """Return what is wrong at *path* of the configuration: pydantic's *kind* of error and its *context*."""
     if kind == "extra_forbidden":
         return f"unknown key; {did_you_mean(str(path[-1]), keys_at(path[:-1]))}"
     values = {name: str(value).replace("'", "") for name, value in context.items() if name != "error"}

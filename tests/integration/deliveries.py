@@ -75,6 +75,34 @@ def hold(ref, version, *, content=None, **observed):
     return delivery(TOPICS.changelog, ref, encode_records(Records(version=version, by_connector=held)))
 
 
+def hold_each(ref, version, *, tenant="default", ttl=None, at=NOW, **said):
+    """Return what is held of an entity: of each connector its own (entity, service), None for a delete."""
+    held = {
+        connector: Record(
+            connector=connector,
+            generation=0,
+            version=1,
+            observed_at=at,
+            timestamp=at,
+            ttl=ttl,
+            priority=None,
+            content_hash="" if told is None else f"h{connector}",
+            content=None if told is None else orjson.dumps({"entity": told[0], "service": told[1]}),
+            id="x",
+        )
+        for connector, told in said.items()
+    }
+    key = entity_key(tenant, ref).decode()
+    return delivery(TOPICS.changelog, key, encode_records(Records(version=version, by_connector=held)))
+
+
+def part(name, service=None, *, spec=None, kind="Component", **metadata):
+    """Return what a connector says of an entity, as `hold_each` takes it."""
+    named = {"name": name, "namespace": "default", **metadata}
+    entity = {"apiVersion": "backstage.io/v1alpha1", "kind": kind, "metadata": named, "spec": spec or {}}
+    return entity, service or {}
+
+
 def delivery(topic, ref, value, headers=()):
     return Delivery(
         topic=topic, partition=0, offset=0, key=ref.encode(), value=value, headers=list(headers), timestamp=NOW

@@ -1,0 +1,1 @@
+"""What would differ if a connector were missing, or the policy another one. Begin with `supposition.py`."""
