@@ -21,6 +21,7 @@ from mainstem.access.jwt import Issuer
 from mainstem.api import (
     access,
     central_config,
+    conflicts,
     connectors,
     emissions,
     entities,
@@ -112,6 +113,7 @@ def make_app(settings: Settings) -> FastAPI:
         emissions,
         validation,
         simulate,
+        conflicts,
         locations,
     ):
         app.include_router(each.router)

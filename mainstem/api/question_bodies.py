@@ -68,3 +68,17 @@ class Simulation(TypedDict):
     changed: int
     removed: int
     sample: list[Differing]
+
+
+class Conflict(TypedDict, total=False):
+    """*values*: what each connector says, the strongest first; null: that the field is empty."""
+
+    entity_ref: str
+    pointer: str
+    values: dict[str, Any]
+    winners: list[str]
+
+
+class ConflictList(TypedDict):
+    items: list[Conflict]
+    next_cursor: str | None

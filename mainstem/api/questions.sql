@@ -1,3 +1,32 @@
 -- name: connectors_held
 SELECT connector FROM unnest(%(connectors)s::text[]) AS asked (connector)
 WHERE EXISTS (SELECT FROM entity_records WHERE tenant = %(tenant)s AND data_source = connector);
+
+-- name: looked_at
+SELECT held.entity_ref, held.provenance, (
+  SELECT count(*) FROM (
+    SELECT FROM entity_records AS record
+    WHERE record.tenant = held.tenant AND record.entity_ref = held.entity_ref AND NOT deleted
+    LIMIT 2
+  ) AS first_two
+) AS voices
+FROM entities AS held
+WHERE held.tenant = %(tenant)s
+  AND held.deleted_at IS NULL
+  AND held.entity_ref >= %(from)s
+  AND (%(kinds)s::text[] IS NULL OR held.kind = ANY (%(kinds)s))
+  AND (%(owners)s::text[] IS NULL OR lower(held.entity -> 'spec' ->> 'owner') = ANY (%(owners)s))
+  AND (%(tiers)s::text[] IS NULL OR held.service ->> 'tier' = ANY (%(tiers)s))
+  AND (%(lifecycles)s::text[] IS NULL OR held.entity -> 'spec' ->> 'lifecycle' = ANY (%(lifecycles)s))
+  AND (%(tags)s::text[] IS NULL OR held.entity -> 'metadata' -> 'tags' ?| %(tags)s)
+  AND (%(q)s::text IS NULL OR held.search @@ plainto_tsquery('simple', translate(%(q)s, '-_./:@', '      ')))
+ORDER BY held.entity_ref
+LIMIT %(limit)s;
+
+-- name: records_of_several
+SELECT entity_ref, data_source, api_version, kind, metadata, spec, service, priority_score, content_hash,
+  extract(epoch FROM last_touched)::text AS last_touched, extract(epoch FROM expiration_date)::text AS expiration_date,
+  deleted, generation, source_version, change_id
+FROM entity_records
+WHERE tenant = %(tenant)s AND entity_ref = ANY (%(refs)s) AND NOT deleted
+ORDER BY entity_ref, data_source;

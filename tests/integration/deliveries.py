@@ -1,9 +1,14 @@
 """What a processor publishes, handed to the Postgres sink itself: rows as they come to be, without Kafka."""
 
+import uuid
+from contextlib import closing, contextmanager
+
 import orjson
 import psycopg
+from psycopg import conninfo, sql
 
 from schemas.codec import encode_entity, encode_records
+from schemas.database import migrate
 from schemas.entities import MergedEntity, Vanished
 from schemas.records import Record, Records
 from schemas.refs import entity_key
@@ -17,6 +22,21 @@ NOW = 1_700_000_000_000
 
 def opened(dsn, **more):
     return PostgresSink(SinkSettings(name="postgres", topics=TOPICS, client={}, dsn=dsn, **more))
+
+
+@contextmanager
+def catalogue(postgres, deliveries):
+    """Yield the DSN of a database that holds what the sink made of *deliveries*."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    dsn = conninfo.make_conninfo(postgres, dbname=name)
+    migrate(dsn)
+    with closing(opened(dsn)) as sink:
+        sink.write(deliveries, {})
+    yield dsn
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def rows(dsn, query, *values):

@@ -2,16 +2,13 @@
 
 import socket
 import time
-import uuid
-from contextlib import closing
 
 import psycopg
 import pytest
-from psycopg import conninfo, sql
+from psycopg import conninfo
 
-from schemas.database import migrate
 from streams.policy import ConnectorPolicy, Policy
-from tests.integration.deliveries import hold_each, opened, part, rows
+from tests.integration.deliveries import catalogue, hold_each, part, rows
 from tests.integration.test_api import serving
 
 PAY, BETA = "component:default/pay", "component:default/beta"
@@ -39,16 +36,8 @@ HELD = [
 
 @pytest.fixture(scope="module")
 def dsn(postgres):
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    dsn = conninfo.make_conninfo(postgres, dbname=name)
-    migrate(dsn)
-    with closing(opened(dsn)) as sink:
-        sink.write(HELD, {})
-    yield dsn
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with catalogue(postgres, HELD) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="module")
