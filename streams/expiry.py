@@ -31,6 +31,14 @@ def band(record: Record, policy: Policy, now: float) -> Band:
     return Band.STALE if grace and now < _reached(record, policy, ttl + grace) else Band.DEAD
 
 
+def stale_at(record: Record, policy: Policy) -> float:
+    """Return when *record* is no longer fresh; NEVER without a ttl. An outage that lasts is taken to last as long as
+    it can count.
+    """
+    ttl = policy.ttl(record)
+    return NEVER if ttl == NEVER else _reached(record, policy, ttl)
+
+
 def forgotten_at(record: Record, policy: Policy) -> float:
     """Return when *record* is dropped: its tombstone time after its death, or after a delete.
 

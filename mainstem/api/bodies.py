@@ -11,22 +11,6 @@ from sources.steering import State
 Time = Annotated[str, Field(description="RFC 3339 with milliseconds and Z.", json_schema_extra={"format": "date-time"})]
 
 
-class Entity(TypedDict, total=False):
-    entity_ref: str
-    entity: dict[str, Any]
-    service: dict[str, Any]
-    provenance: dict[str, Any]
-    version: int
-    content_hash: str
-    merged_at: Time
-    stale: list[str]
-
-
-class EntityList(TypedDict):
-    items: list[Entity]
-    next_cursor: str | None
-
-
 Id = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
 
@@ -36,6 +20,34 @@ class Freshness(TypedDict, total=False):
     state: Literal["fresh", "stale"]
     age_seconds: int | None
     source: str
+
+
+class ConnectorFreshness(TypedDict, total=False):
+    state: Literal["fresh", "stale"]
+    age_seconds: int | None
+
+
+class EntityFreshness(Freshness, total=False):
+    """*by_connector*: of each connector that `provenance` names, and so of each field."""
+
+    by_connector: dict[str, ConnectorFreshness]
+
+
+class Entity(TypedDict, total=False):
+    entity_ref: str
+    entity: dict[str, Any]
+    service: dict[str, Any]
+    provenance: dict[str, Any]
+    version: int
+    content_hash: str
+    merged_at: Time
+    stale: list[str]
+    freshness: EntityFreshness
+
+
+class EntityList(TypedDict):
+    items: list[Entity]
+    next_cursor: str | None
 
 
 class Owner(TypedDict, total=False):
@@ -169,6 +181,7 @@ class Leaf(TypedDict):
     winners: list[str]
     strategy: str
     losers: list[Loser]
+    freshness: Freshness | None
 
 
 class Explanation(TypedDict, total=False):

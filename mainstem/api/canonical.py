@@ -1,41 +1,42 @@
-"""Services and teams as they are answered. *now* is epoch seconds; None leaves out what only time changes."""
+"""Services and teams as they are answered. *now* is epoch seconds; without its age, what did not change is the same."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mainstem.api.graph import name_of
-from mainstem.api.shapes import timestamp
+from mainstem.api.shapes import freshness, timestamp
 
 
-def service(row: dict[str, Any], *, now: float | None) -> dict[str, Any]:
+def service(row: dict[str, Any], *, now: float, has_age: bool = True) -> dict[str, Any]:
     """Return a row of `services.sql`'s services as it is answered."""
     same = ("id", "entity_ref", "name", "description", "tier", "lifecycle", "tags")
     return {
         **{name: row[name] for name in same},
         "owner": _owner(row),
-        "on_call": _duty(row),
+        "on_call": _duty(row, now),
         "dependencies": {way: [_edge(each) for each in row[way]] for way in ("upstream", "downstream")},
         "runbooks": row["runbooks"],
         "source": row["source"],
         "synced_at": _time(row),
-        "freshness": _freshness(row, row["source"], now),
+        "freshness": freshness(row, row["source"], now if has_age else None),
     }
 
 
-def on_call(row: dict[str, Any], *, now: float | None) -> dict[str, Any] | None:
-    """Return who is on call by a row of `services.sql`'s services; None: nobody is known."""
-    duty = _duty(row)
+def on_call(row: dict[str, Any], *, now: float, has_age: bool = True) -> dict[str, Any] | None:
+    """Return who is on call by a row of `services.sql`'s services; None: nobody is known to be."""
+    duty = _duty(row, now)
     if duty is None:
         return None
     source = row["on_call_source"] or row["source"]
-    freshness = _freshness(row, source, now)
-    return {**duty, "schedule_id": row["schedule_id"], "source": source, "freshness": freshness}
+    fresh = freshness(row, source, now if has_age else None)
+    return {**duty, "schedule_id": row["schedule_id"], "source": source, "freshness": fresh}
 
 
-def team(row: dict[str, Any], *, now: float | None) -> dict[str, Any]:
+def team(row: dict[str, Any], *, now: float, has_age: bool = True) -> dict[str, Any]:
     """Return a row of `services.sql`'s teams as it is answered."""
     same = ("id", "entity_ref", "name", "email", "slack_channel", "members", "services", "source")
-    freshness = _freshness(row, row["source"], now)
-    return {**{name: row[name] for name in same}, "synced_at": _time(row), "freshness": freshness}
+    fresh = freshness(row, row["source"], now if has_age else None)
+    return {**{name: row[name] for name in same}, "synced_at": _time(row), "freshness": fresh}
 
 
 def _owner(row: dict[str, Any]) -> dict[str, Any] | None:
@@ -47,13 +48,29 @@ def _owner(row: dict[str, Any]) -> dict[str, Any] | None:
     return {"team_id": row["team_id"], "name": row["team_name"] or row["owner_ref"], "slack_channel": channel}
 
 
-def _duty(row: dict[str, Any]) -> dict[str, Any] | None:
+def _duty(row: dict[str, Any], now: float) -> dict[str, Any] | None:
+    """Return who is on call at *now*: nobody, once the duty is over."""
     told = row["metadata"].get("onCall")
     if not isinstance(told, dict) or not told:
         return None
     facts = {"user_id": told.get("userId"), "name": told.get("name"), "until": told.get("until")}
     found = {name: value if isinstance(value, str) else None for name, value in facts.items()}
-    return found if found["user_id"] or found["name"] else None
+    is_somebody = bool(found["user_id"] or found["name"])
+    return found if is_somebody and not _is_over(found["until"], now) else None
+
+
+def _is_over(until: str | None, now: float) -> bool:
+    """A date is over when its day is, in UTC; of a text that tells no time nobody can say."""
+    if until is None:
+        return False
+    try:
+        end = datetime.fromisoformat(until)
+    except ValueError:
+        return False
+    if len(until) <= len("2026-01-30"):
+        end += timedelta(days=1)
+    aware = end if end.tzinfo else end.replace(tzinfo=UTC)
+    return aware.timestamp() <= now
 
 
 def _edge(edge: dict[str, Any]) -> dict[str, Any]:
@@ -62,10 +79,3 @@ def _edge(edge: dict[str, Any]) -> dict[str, Any]:
 
 def _time(row: dict[str, Any]) -> str | None:
     return None if row["synced_at"] is None else timestamp(row["synced_at"])
-
-
-def _freshness(row: dict[str, Any], source: str, now: float | None) -> dict[str, Any]:
-    """Tell how fresh the word of *source* is."""
-    touched = row["touched"].get(source)
-    age = None if now is None or touched is None else max(0, round(now - touched))
-    return {"state": "stale" if source in row["stale"] else "fresh", "age_seconds": age, "source": source}

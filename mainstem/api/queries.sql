@@ -1,11 +1,19 @@
 -- name: get_entity
-SELECT entity_ref, entity, service, provenance, version, content_hash, merged_at, stale
-FROM entities
+SELECT entity_ref, entity, service, provenance, version, content_hash, merged_at, stale, (
+  SELECT coalesce(json_object_agg(data_source, extract(epoch FROM last_touched)), '{}')
+  FROM entity_records AS record
+  WHERE record.tenant = held.tenant AND record.entity_ref = held.entity_ref AND NOT deleted AND isfinite(last_touched)
+) AS touched
+FROM entities AS held
 WHERE tenant = %(tenant)s AND entity_ref = %(ref)s AND deleted_at IS NULL;
 
 -- name: list_entities
-SELECT entity_ref, entity, service, provenance, version, content_hash, merged_at, stale
-FROM entities
+SELECT entity_ref, entity, service, provenance, version, content_hash, merged_at, stale, (
+  SELECT coalesce(json_object_agg(data_source, extract(epoch FROM last_touched)), '{}')
+  FROM entity_records AS record
+  WHERE record.tenant = held.tenant AND record.entity_ref = held.entity_ref AND NOT deleted AND isfinite(last_touched)
+) AS touched
+FROM entities AS held
 WHERE tenant = %(tenant)s
   AND deleted_at IS NULL
   AND entity_ref > %(after)s

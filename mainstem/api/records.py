@@ -1,6 +1,7 @@
 """`/v1/entities/{ref}/records` and `/explain`: what each connector says, and who won."""
 
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
@@ -10,6 +11,7 @@ from mainstem.api import bodies, entities
 from mainstem.api.database import ask
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
+from mainstem.api.outages import present_policy
 from mainstem.api.parameters import Fields, IfNoneMatch, single
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name, parse_ref
@@ -18,8 +20,8 @@ from mainstem.held import record_of
 from schemas.errors import MergeError
 from schemas.records import NEVER, Record
 from schemas.refs import EntityRef
-from streams.expiry import Band, band
-from streams.explain import Leaf, explain
+from streams.expiry import Band, band, stale_at
+from streams.explain import Leaf, Standing, explain
 from streams.policy import Policy
 
 router = APIRouter(prefix="/v1/entities", tags=["entities"])
@@ -34,8 +36,8 @@ async def list_records(request: Request, ref: str, fields: Fields = None) -> Res
     """Return what each connector says of the entity, unmerged, as it stands now."""
     if is_name(request, "records"):
         return await entities.get_entity(request, f"{ref}/records", fields)
-    policy, now = request.app.state.settings.policy, time.time() * 1000
-    items = [narrowed(_shape(each, policy, now), fields) for each in await _held(request, parse_ref(ref))]
+    records, policy, now = await _held(request, parse_ref(ref)), await present_policy(request), time.time() * 1000
+    items = [narrowed(_shape(each, policy, now), fields) for each in records]
     return JSONResponse({"items": items, "next_cursor": None})
 
 
@@ -51,16 +53,18 @@ async def explain_entity(
     if field and not field.startswith("/"):
         raise Problem(400, "Bad request", "field is a JSON pointer and begins with /, such as /spec/owner")
     parsed = parse_ref(ref)
-    records = await _held(request, parsed)
+    records, policy, now = await _held(request, parsed), await present_policy(request), time.time() * 1000
     try:
-        found = explain(records, request.app.state.settings.policy, now=time.time() * 1000)
+        found = explain(records, policy, now=now)
     except MergeError as error:
         raise Problem(409, "Conflict", str(error)) from None
     leaves = found.at(field)
     if not leaves:
         at = f"no live record says anything about {field} of" if field and found.entity else "no live record asserts"
         raise Problem(404, "Not found", f"{at} {parsed}")
-    return single({"fields": {leaf.pointer: _leaf(leaf) for leaf in leaves}}, fields, if_none_match)
+    lives = {each.connector: each for each in found.standings}
+    shapes = [{leaf.pointer: _leaf(leaf, lives, at) for leaf in leaves} for at in (now, None)]
+    return single({"fields": shapes[0]}, fields, if_none_match, told={"fields": shapes[1]})
 
 
 async def _held(request: Request, ref: EntityRef) -> list[Record]:
@@ -71,23 +75,30 @@ async def _held(request: Request, ref: EntityRef) -> list[Record]:
 
 
 def _shape(record: Record, policy: Policy, now: float) -> dict[str, Any]:
-    ttl, priority = policy.ttl(record), policy.priority(record)
+    priority, expires = policy.priority(record), stale_at(record, policy)
     body = {"entity": None, "service": None} if record.is_delete else record.body
     return {
         "connector": record.connector,
         "priority": None if priority == NEVER else priority,
         "state": "deleted" if record.is_delete else _LIVES[band(record, policy, now)],
         "observed_at": moment(record.observed_at),
-        "expires_at": None if ttl == NEVER or record.is_delete else moment(record.observed_at + ttl * 1000),
+        "expires_at": None if expires == NEVER or record.is_delete else moment(expires),
         "entity": body["entity"],
         "service": body["service"],
     }
 
 
-def _leaf(leaf: Leaf) -> dict[str, Any]:
+def _leaf(leaf: Leaf, lives: Mapping[str, Standing], now: float | None) -> dict[str, Any]:
     return {
         "value": leaf.value,
         "winners": list(leaf.winners),
         "strategy": leaf.strategy,
         "losers": [{"connector": each.connector, "value": each.value, "reason": each.reason} for each in leaf.losers],
+        "freshness": _freshness(lives[leaf.winners[0]], now) if leaf.winners else None,
     }
+
+
+def _freshness(winner: Standing, now: float | None) -> dict[str, Any]:
+    """*now*: epoch ms; None leaves the age out."""
+    age = None if now is None else max(0, round((now - winner.observed_at) / 1000))
+    return {"state": winner.life, "age_seconds": age, "source": winner.connector}

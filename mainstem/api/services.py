@@ -84,7 +84,8 @@ async def on_call(
     if is_name(request, "on-call"):
         return await get_service(request, f"{id}/on-call", fields, if_none_match)
     row = await one(request, "service", id)
-    found, told = (canonical.on_call(row, now=now) for now in (time.time(), None))
+    now = time.time()
+    found, told = (canonical.on_call(row, now=now, has_age=has_age) for has_age in (True, False))
     if found is None or told is None:
         raise Problem(404, "not-on-call", f"nobody is known to be on call for {row['entity_ref']}")
     return single(found, fields, if_none_match, told=told)
@@ -99,5 +100,6 @@ async def get_service(
 ) -> Response:
     """Return one service, by its id, its reference in any case, or its name where no other has it."""
     row: dict[str, Any] = await one(request, "service", id)
-    found, told = (canonical.service(row, now=now) for now in (time.time(), None))
+    now = time.time()
+    found, told = (canonical.service(row, now=now, has_age=has_age) for has_age in (True, False))
     return single(found, fields, if_none_match, told=told)

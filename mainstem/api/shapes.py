@@ -1,5 +1,6 @@
 """What is answered, made of what is stored; the command line answers the same."""
 
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +24,36 @@ def moment(epoch_ms: float) -> str | None:
 
 def entity(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row of `queries.sql`'s entities as it is answered."""
-    return {**row, "merged_at": timestamp(row["merged_at"])}
+    told = {name: value for name, value in row.items() if name != "touched"}
+    source, now = row["provenance"].get("/metadata/name", ""), time.time()
+    fresh = freshness(row, source, now)
+    won = {each for winners in row["provenance"].values() for each in _names(winners)}
+    by_connector = {
+        name: {"state": state(row, name), "age_seconds": age_seconds(row, name, now)} for name in sorted(won)
+    }
+    return {
+        **told,
+        "merged_at": timestamp(row["merged_at"]),
+        "freshness": {**fresh, "by_connector": by_connector},
+    }
+
+
+def freshness(row: dict[str, Any], source: str, now: float | None) -> dict[str, Any]:
+    """Tell how fresh the word of *source* is. *now*: epoch seconds; None leaves the age out."""
+    return {"state": state(row, source), "age_seconds": age_seconds(row, source, now), "source": source}
+
+
+def state(row: dict[str, Any], source: str) -> str:
+    return "stale" if source in row["stale"] else "fresh"
+
+
+def age_seconds(row: dict[str, Any], source: str, now: float | None) -> int | None:
+    touched = row["touched"].get(source)
+    return None if now is None or touched is None else max(0, round(now - touched))
+
+
+def _names(winners: str | list[str]) -> list[str]:
+    return [winners] if isinstance(winners, str) else winners
 
 
 def explanation(ref: str, found: Explanation, leaves: Iterable[Leaf]) -> dict[str, Any]:

@@ -33,5 +33,6 @@ async def get_team(
 ) -> Response:
     """Return one team with its services, by its id, its reference in any case, or its name where no other has it."""
     row = await one(request, "team", id)
-    found, told = (canonical.team(row, now=now) for now in (time.time(), None))
+    now = time.time()
+    found, told = (canonical.team(row, now=now, has_age=has_age) for has_age in (True, False))
     return single(found, fields, if_none_match, told=told)

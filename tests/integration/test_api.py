@@ -69,6 +69,7 @@ def test_an_entity_is_found_by_its_reference_in_any_case(api):
         "content_hash": "h",
         "merged_at": "2026-05-01T10:00:00.123Z",
         "stale": [],
+        "freshness": {"state": "fresh", "age_seconds": None, "source": "", "by_connector": {}},
     }
 
 

@@ -21,11 +21,12 @@ NEIGHBOURS = ["stripe-gateway", "checkout-web", "mobile-app"]
 FACTS = {
     "tier": "tier1",
     "ownerTeam": "team-payments",
-    "onCall": {"userId": "user_jane", "name": "Jane Smith", "until": "2026-01-30T09:00:00Z"},
+    "onCall": {"userId": "user_jane", "name": "Jane Smith", "until": "2096-01-30T09:00:00Z"},
     "scheduleId": "PAY1",
     "dependencies": [{"target": "stripe-gateway", "type": "runtime", "isCritical": True}],
     "runbooks": [{"title": "Latency troubleshooting", "url": "https://run.acme.com/latency"}],
 }
+OVER = {"userId": "user_jane", "name": "Jane Smith", "until": "2026-01-30T09:00:00Z"}
 WON = {"/metadata/name": "backstage", "/service/onCall": "oncall", "/service/dependencies": ["backstage"]}
 
 
@@ -59,7 +60,11 @@ CATALOGUE = [
     component("checkout-web", spec={"dependsOn": ["component:payment-api"], "owner": "team-web"}),
     component("mobile-app", spec={"dependsOn": ["component:checkout-web", "component:payment-api"]}),
     upsert("api:default/checkout-web", 1, service={"ownerTeam": "Web (us)"}),
-    component("records", service={"tier": "tier3"}, spec={"dependencyOf": ["api:checkout-web", "component:nowhere"]}),
+    component(
+        "records",
+        service={"tier": "tier3", "onCall": OVER},
+        spec={"dependencyOf": ["api:checkout-web", "component:nowhere"]},
+    ),
     component("theirs", tenant="acme", service={"ownerTeam": "team-payments", "dependencies": [{"target": PAY}]}),
     upsert("group:default/team-theirs", 1, tenant="acme"),
     component("gone"),
@@ -109,7 +114,7 @@ def test_a_service_is_answered_as_the_reference_has_it(api):
         "lifecycle": "production",
         "tags": ["java"],
         "owner": {"team_id": id_of("default", TEAM), "name": "Payments Team", "slack_channel": "#team-payments"},
-        "on_call": {"user_id": "user_jane", "name": "Jane Smith", "until": "2026-01-30T09:00:00Z"},
+        "on_call": {"user_id": "user_jane", "name": "Jane Smith", "until": "2096-01-30T09:00:00Z"},
         "dependencies": {
             "upstream": [edge("stripe-gateway", critical=True), edge("database-primary", "resource", there=False)],
             "downstream": [edge("checkout-web"), edge("mobile-app"), edge("stripe-gateway")],
@@ -244,15 +249,17 @@ def test_who_is_on_call_is_told_with_how_fresh_it_is(api):
     assert found == {
         "user_id": "user_jane",
         "name": "Jane Smith",
-        "until": "2026-01-30T09:00:00Z",
+        "until": "2096-01-30T09:00:00Z",
         "schedule_id": "PAY1",
         "source": "oncall",
         "freshness": {"state": "stale", "source": "oncall"},
     }
 
 
-def test_a_service_of_which_nobody_is_known_to_be_on_call_says_so(api):
-    answer = api.get("/v1/services/mobile-app/on-call")
+@pytest.mark.parametrize("name", ["mobile-app", "records"])
+def test_a_service_of_which_nobody_is_on_call_any_more_says_so(api, name):
+    answer = api.get(f"/v1/services/{name}/on-call")
+    assert get(api, f"services/{name}")["on_call"] is None
     assert (answer.status_code, answer.json()["title"]) == (404, "not-on-call")
 
 
@@ -283,13 +290,20 @@ def test_records_are_what_each_connector_says(api):
     assert [each["service"]["tier"] for each in found] == ["tier1", "tier2"]
 
 
+def test_an_entity_tells_of_itself_and_of_each_of_its_fields_how_fresh_it_is(api):
+    found = get(api, f"entities/{PAY}", fields="freshness")["freshness"]
+    ages = [found.pop("age_seconds"), *(each.pop("age_seconds") for each in found["by_connector"].values())]
+    states = {"backstage": {"state": "fresh"}, "oncall": {"state": "stale"}}
+    assert [age - ages[0] for age in ages] == [0, 0, 3]
+    assert found == {"state": "fresh", "source": "backstage", "by_connector": states}
+
+
 def test_an_explanation_names_the_winner_of_each_field(api):
     found = get(api, f"entities/{PAY}/explain", field="/service/tier")
-    assert found == {
-        "fields": {
-            "/service/tier": {"value": "tier1", "winners": ["backstage"], "strategy": "first_by_priority", "losers": []}
-        }
-    }
+    assert found["fields"]["/service/tier"]["freshness"].pop("age_seconds") > 0
+    fresh = {"state": "fresh", "source": "backstage"}
+    tier = {"value": "tier1", "winners": ["backstage"], "strategy": "first_by_priority", "losers": []}
+    assert found == {"fields": {"/service/tier": {**tier, "freshness": fresh}}}
     assert "/spec/owner" in get(api, f"entities/{PAY}/explain")["fields"]
 
 
