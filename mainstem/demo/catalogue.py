@@ -36,6 +36,9 @@ class Catalogue:
         others = [ref for ref in self.entities if _kind(ref) == kind and ref != self.hero]
         return [self.hero, *others][:MAX_SERVICES]
 
+    def teams(self) -> list[str]:
+        return [ref for ref in self.entities if _kind(ref) == "group"]
+
 
 def read_catalogue(directory: Path) -> Catalogue:
     """Return what the connector `git` will publish of *directory*. Raises ConfigError when no story can be told."""

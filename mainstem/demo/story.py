@@ -80,7 +80,8 @@ class Story:
         told = [voices.incident_tool(entities[ref], observed_at=now) for ref in self._services]
         by_team_told = [voices.team(entities[ref]) for ref in by_team]
         newcomer = voices.newcomer(entities[self._hero.ref], self._newcomer.rpartition("/")[2])
-        self._stage.publish(INCIDENT_TOOL, told)
+        teams = [voices.incident_tool_of_team(entities[ref], observed_at=now) for ref in self._catalogue.teams()]
+        self._stage.publish(INCIDENT_TOOL, [*told, *teams])
         self._stage.publish(TEAM, [*by_team_told, newcomer])
         self._hero.said |= {INCIDENT_TOOL: told[0], TEAM: by_team_told[0]}
         self._deadline_ms = now + TTL_SECONDS * 1000

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from schemas.refs import EntityRef
@@ -13,6 +14,22 @@ TEAM: Final = "team-payments"
 Change = dict[str, Any]
 
 _TIERS: Final = 3
+_SHIFT: Final = timedelta(hours=8)
+_KNOWN: Final[Mapping[str, Mapping[str, Any]]] = {
+    "payment-api": {
+        "description": "Handles payment processing",
+        "tier": "tier1",
+        "onCall": {"userId": "user_jane", "name": "Jane Smith"},
+        "runbooks": [
+            {
+                "title": "Latency troubleshooting",
+                "url": "https://runbooks.example/payment-api/latency",
+                "type": "troubleshooting",
+            }
+        ],
+    }
+}
+"""Services of which people wrote down what else is made up; the documentation's examples are of them."""
 _MAX_DEPENDENCIES: Final = 3
 
 
@@ -24,20 +41,28 @@ def git(entity: Mapping[str, Any]) -> Change:
 def incident_tool(entity: Mapping[str, Any], *, observed_at: int) -> Change:
     """Return what a tool for incidents knows of a service; *observed_at* is epoch ms."""
     name, team = entity["metadata"]["name"], _team(entity)
+    known = _KNOWN.get(name, {})
+    duty = known.get("onCall", {"userId": f"{team}-first-line", "name": f"First line of {team}"})
+    until = datetime.fromtimestamp(observed_at // 1000, UTC) + _SHIFT
+    pages = f"{_title(entity)}, which pages {team} by day and by night."
     return {
         "observedAt": observed_at,
-        "entity": _part(entity, description=f"{_title(entity)}, which pages {team} by day and by night."),
+        "entity": _part(entity, description=known.get("description", pages)),
         "service": {
-            "tier": f"tier{1 + zlib.crc32(name.encode()) % _TIERS}",
+            "tier": known.get("tier", f"tier{1 + zlib.crc32(name.encode()) % _TIERS}"),
             "ownerTeam": team,
-            "onCall": {"userId": f"{team}-first-line", "name": f"First line of {team}"},
+            "onCall": {**duty, "until": until.isoformat().replace("+00:00", "Z")},
             "slackChannel": f"#incident-{name}",
-            "runbooks": [
-                {"title": f"When {name} is down", "url": f"https://runbooks.example/{name}", "type": "outage"}
-            ],
+            "runbooks": known.get("runbooks", [_runbook(name)]),
             "dependencies": _dependencies(entity),
         },
     }
+
+
+def incident_tool_of_team(group: Mapping[str, Any], *, observed_at: int) -> Change:
+    """Return what a tool for incidents knows of a team."""
+    channel = f"#team-{group['metadata']['name']}"
+    return {"observedAt": observed_at, "entity": _part(group), "service": {"slackChannel": channel}}
 
 
 def team(entity: Mapping[str, Any]) -> Change:
@@ -63,6 +88,10 @@ def newcomer(hero: Mapping[str, Any], name: str) -> Change:
 
 def delete(ref: str) -> Change:
     return {"op": "delete", "entityRef": ref}
+
+
+def _runbook(name: str) -> dict[str, str]:
+    return {"title": f"When {name} is down", "url": f"https://runbooks.example/{name}", "type": "outage"}
 
 
 def _part(entity: Mapping[str, Any], **metadata: Any) -> dict[str, Any]:
