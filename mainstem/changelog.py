@@ -11,9 +11,9 @@ from schemas.codec import decode_records, records_version
 from schemas.errors import UnavailableError
 from schemas.partitions import partition_of
 from schemas.records import Records
-from schemas.topics import Topics
+from schemas.topics import OUTAGES_KEY, Topics
 from streams.outages import Outages
-from streams.table import OUTAGES_KEY, VERSION_HEADER
+from streams.table import VERSION_HEADER
 
 _SHOWN: Final = 1_000
 _QUIET_SECONDS: Final = 30.0

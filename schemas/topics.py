@@ -34,6 +34,9 @@ FORWARDED_FROM = "mainstem-forwarded-from"
 
 RESERVED_PREFIX = b"\x00"
 """Keys of the changelog that begin with it are the processor's own; readers skip them."""
+OUTAGES_KEY = RESERVED_PREFIX + b"outages"
+"""The one such key that others may read: JSON of `version` and `words`, by connector [observed at (epoch ms), op] of
+each `outage` and `recovered` that it said of itself."""
 
 _LARGE = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
 _DECISIVE = ("cleanup.policy", "message.timestamp.type", "max.message.bytes")

@@ -96,12 +96,15 @@ class Sink(ABC):
     tend_seconds: ClassVar[float] = 60.0
     """How often :meth:`tend` is called, about."""
 
+    reserved_keys: ClassVar[frozenset[bytes]] = frozenset()
+    """Keys of the processor's own that are delivered."""
+
     def __init__(self, settings: SinkSettings) -> None:
         self.settings = settings
 
     @property
     def topics(self) -> Sequence[str]:
-        """The topics to read. Keys of the changelog that are the processor's own are never delivered."""
+        """The topics to read. Of the processor's own keys in the changelog, `reserved_keys` alone are delivered."""
         return (self.settings.topics.entities,)
 
     @abstractmethod

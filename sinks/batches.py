@@ -13,6 +13,8 @@ class Batch:
     """What has been read and not yet written."""
 
     limits: Limits
+    reserved_keys: frozenset[bytes] = frozenset()
+    """Keys of the processor's own that are delivered."""
     deliveries: list[Delivery] = field(default_factory=list)
     ends: dict[Partition, int] = field(default_factory=dict)
     """Where reading goes on after the batch; it counts the skipped records as well."""
@@ -23,7 +25,7 @@ class Batch:
         self._count += 1
         self._size += len(delivery.key) + len(delivery.value or b"")
         self.ends[delivery.topic, delivery.partition] = delivery.offset + 1
-        if not delivery.key.startswith(RESERVED_PREFIX):
+        if not delivery.key.startswith(RESERVED_PREFIX) or delivery.key in self.reserved_keys:
             self.deliveries.append(delivery)
 
     def leave_out(self, deliveries: Iterable[Delivery]) -> None:

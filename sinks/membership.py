@@ -35,11 +35,13 @@ class Membership:
         *,
         metrics: SinkMetrics,
         limits: Limits,
+        reserved_keys: frozenset[bytes] = frozenset(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = settings.name
         self._metrics = metrics
         self._limits = limits
+        self._reserved_keys = reserved_keys
         self._clock = clock
         self.stop = threading.Event()
         """Once it is set, a rest is interrupted."""
@@ -68,7 +70,7 @@ class Membership:
 
     def gather(self) -> Batch:
         """Read until the queue is dry, the batch is full or its time is over."""
-        batch, began = Batch(self._limits), self._assignments
+        batch, began = Batch(self._limits, self._reserved_keys), self._assignments
         delivery = self._read(self._limits.wait)
         deadline = self._clock() + self._limits.span
         while delivery is not None:

@@ -46,7 +46,9 @@ class SinkRunner:
         self._attempts = 0
         self._done = 0
         self._dead_letters = DeadLetters(settings.client, settings.topics.dead_letters, self._name)
-        self._group = Membership(settings, metrics=metrics, limits=self._limits, clock=clock)
+        self._group = Membership(
+            settings, metrics=metrics, limits=self._limits, reserved_keys=sink.reserved_keys, clock=clock
+        )
         self._fence = Fence(settings.topics)
         self._upkeep = Upkeep(sink, self._group, metrics, self._patiently, clock)
 

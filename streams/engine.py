@@ -21,6 +21,7 @@ from faust.types.tuples import TP
 
 from schemas.metrics import ProcessorMetrics
 from schemas.records import VERSION_BITS
+from schemas.topics import OUTAGES_KEY
 from streams.crashes import Crashes, KeyCrashes
 from streams.distrust import Distrust
 from streams.flights import Flight, next_together
@@ -29,7 +30,7 @@ from streams.lease import Lease
 from streams.outages import Outages
 from streams.partition import Merging, PartitionState, Written
 from streams.rollout import PolicyRecord
-from streams.table import ENDS_KEY, EPOCH_KEY, OUTAGES_KEY, POLICY_KEY, RELEASED, RunTable, StateWrite
+from streams.table import ENDS_KEY, EPOCH_KEY, POLICY_KEY, RELEASED, RunTable, StateWrite
 from streams.transport import Output, Position, Run, RunTransport
 from streams.upkeep import Upkeep
 

@@ -17,14 +17,14 @@ from schemas.errors import MergeError, QuarantinedError
 from schemas.metrics import ProcessorMetrics
 from schemas.records import NEVER, Record, Records
 from schemas.refs import parse_entity_key
-from schemas.topics import MAX_ENTITY_BYTES, MAX_MESSAGE_BYTES, Topics
+from schemas.topics import MAX_ENTITY_BYTES, MAX_MESSAGE_BYTES, OUTAGES_KEY, Topics
 from streams.expiry import Band, band, forgotten_at, next_deadline
 from streams.intake import Intake, Pending, Tally
 from streams.merge import merge, values_of
 from streams.partition import PartitionState, Written
 from streams.policy import Policy
 from streams.published import Marks, Published, changed_pointers, marks_of
-from streams.table import OUTAGES_KEY, StateWrite, Stored
+from streams.table import StateWrite, Stored
 from streams.transport import Output, Run
 from streams.writers import schemas_at_hand
 

@@ -30,8 +30,6 @@ ENDS_KEY: Final = RESERVED_PREFIX + b"ends"
 POLICY_KEY: Final = RESERVED_PREFIX + b"policy"
 """Reserved key: JSON of `version`, the `fingerprint` of the policy that every entity was merged under (empty while
 another one is on its way to them), and the highest `revision` of a policy."""
-OUTAGES_KEY: Final = RESERVED_PREFIX + b"outages"
-"""Reserved key: JSON of `version` and what connectors said about outages (`Outages`)."""
 VERSION_HEADER: Final = "version"
 DEADLINE_HEADER: Final = "deadline"
 """Of a state in the changelog: epoch ms, empty when there is none. Where it is absent, the state is due at once."""

@@ -9,9 +9,10 @@ from aiokafka.errors import KafkaError
 
 from schemas.codec import records_version
 from schemas.errors import UnavailableError
+from schemas.topics import OUTAGES_KEY
 from streams.partition import PartitionState, Written
 from streams.rollout import PolicyRecord, Walk
-from streams.table import OUTAGES_KEY, POLICY_KEY, RunTable, StateWrite
+from streams.table import POLICY_KEY, RunTable, StateWrite
 
 if TYPE_CHECKING:
     from streams.engine import Engine

@@ -30,3 +30,6 @@ SELECT entity_ref, data_source, api_version, kind, metadata, spec, service, prio
 FROM entity_records
 WHERE tenant = %(tenant)s AND entity_ref = ANY (%(refs)s) AND NOT deleted
 ORDER BY entity_ref, data_source;
+
+-- name: outages
+SELECT words FROM outages;

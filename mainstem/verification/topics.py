@@ -15,7 +15,7 @@ from schemas.codec import decode_entity, decode_records
 from schemas.entities import Entity, MergedEntity
 from schemas.errors import Retriable, Skippable
 from schemas.records import Records
-from schemas.topics import RESERVED_PREFIX, Topics
+from schemas.topics import OUTAGES_KEY, RESERVED_PREFIX, Topics
 from sinks import kafka
 from sinks.base import Partition, Positions
 from sinks.entities import read_key
@@ -24,7 +24,6 @@ from sinks.postgres.rows import Row, record_rows
 from streams.merge import merge
 from streams.outages import Outages
 from streams.policy import Policy
-from streams.table import OUTAGES_KEY
 
 _READ_SECONDS: Final = 60.0
 RECORD_JSON: Final = ("metadata", "spec", "service")

@@ -42,6 +42,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, LiteralString]]] = {
         "change_id": "text",
         "state_version": "bigint",
     },
+    "keep_outages": {"partition": "integer", "version": "bigint", "words": "jsonb"},
     "mark_seen": {"sink": "text", "topic": "text", **_KEY, "partition": "integer"},
     "sweep_entities": {**_KEY, "version": "bigint"},
     "sweep_records": {**_KEY, "version": "bigint"},

@@ -67,6 +67,11 @@ WHERE held.state_version < excluded.state_version
     excluded.source_version, excluded.change_id
   );
 
+-- name: keep_outages
+INSERT INTO outages AS held (partition, version, words) SELECT partition, version, words FROM incoming
+ON CONFLICT (partition) DO UPDATE SET version = excluded.version, words = excluded.words
+WHERE held.version < excluded.version OR held.version = excluded.version AND held.words <> excluded.words;
+
 -- name: mark_seen
 INSERT INTO sink_seen (sink, topic, tenant, entity_ref, partition)
 SELECT sink, topic, tenant, entity_ref, partition FROM incoming

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
+import orjson
+
 from schemas.canonical import canonical_json
 from schemas.codec import decode_records
 from schemas.errors import DecodeError
@@ -31,6 +33,8 @@ class Rows:
     vanished: dict[bytes, Row] = field(default_factory=dict)
     forgotten: dict[bytes, int] = field(default_factory=dict)
     held: dict[bytes, Records] = field(default_factory=dict)
+    outages: dict[int, Row] = field(default_factory=dict)
+    """By partition."""
 
     def add_entity(self, delivery: Delivery) -> None:
         """Keep the highest content and the highest end: a row that vanished shows the last content it had."""
@@ -51,6 +55,13 @@ class Rows:
             if delivery.key not in self.held or self.held[delivery.key].version <= records.version:
                 self.held[delivery.key] = records
 
+    def add_outages(self, delivery: Delivery) -> None:
+        """Of a partition the highest version counts: a worker that was cut off may have written last."""
+        found = _outages_row(delivery)
+        held = self.outages.get(delivery.partition)
+        if held is None or held["version"] <= found["version"]:
+            self.outages[delivery.partition] = found
+
     def statements(self) -> Iterator[tuple[str, list[Row]]]:
         """Yield (statement, its rows) in the order in which they must run, rows sorted so that locks are too."""
         yield "upsert_entity", [row for _, row in sorted(self.upserts.items())]
@@ -63,6 +74,7 @@ class Rows:
             if key not in self.forgotten or records.version > self.forgotten[key]
         ]
         yield "drop_absent_records", [_absence_row(key, records) for key, records in held]
+        yield "keep_outages", [row for _, row in sorted(self.outages.items())]
         yield "upsert_record", [row for key, records in held for row in record_rows(key, records)]
 
 
@@ -88,6 +100,18 @@ def _records(value: bytes) -> Records:
     except (ValueError, KeyError, TypeError) as error:
         raise DecodeError("the content of a record is no JSON of an entity and its facts") from error
     return records
+
+
+def _outages_row(delivery: Delivery) -> Row:
+    try:
+        said = orjson.loads(delivery.value or b"")
+        version = said["version"]
+        words = {connector: [[int(at), str(op)] for at, op in each] for connector, each in said["words"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DecodeError("the value is none that tells of outages") from error
+    if type(version) is not int or not -_INT64 <= version < _INT64:
+        raise DecodeError("the version is no signed 64-bit integer")
+    return {"partition": delivery.partition, "version": version, "words": _json(words)}
 
 
 def _end_row(key: bytes, version: int) -> Row:

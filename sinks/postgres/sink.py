@@ -10,6 +10,7 @@ import psycopg
 
 from schemas.errors import ConfigError, Skippable
 from schemas.statements import statements
+from schemas.topics import OUTAGES_KEY
 from sinks.base import Delivery, Partition, Positions, Sink, SinkSettings
 from sinks.postgres import rebuilds
 from sinks.postgres.canonical import MENDED_AT_ONCE, Canonical
@@ -28,6 +29,7 @@ class PostgresSink(Sink):
     """Writes `entities`, `entity_records`, what follows from them in the canonical model, and the `sink_…` tables."""
 
     tend_seconds: ClassVar[float] = 1.0
+    reserved_keys: ClassVar[frozenset[bytes]] = frozenset({OUTAGES_KEY})
 
     rebuild_means: ClassVar[str] = (
         "all rows are compared with the topics and written anew where they differ; rows of entities that the topics no"
@@ -133,7 +135,9 @@ class PostgresSink(Sink):
     def _rows(self, batch: Sequence[Delivery]) -> Rows:
         rows = Rows()
         for delivery in batch:
-            if delivery.topic == self.settings.topics.changelog:
+            if delivery.key == OUTAGES_KEY:
+                rows.add_outages(delivery)
+            elif delivery.topic == self.settings.topics.changelog:
                 rows.add_records(delivery)
             else:
                 rows.add_entity(delivery)

@@ -10,9 +10,8 @@ from mainstem.cluster import Cluster
 from schemas.changes import Control
 from schemas.codec import encode_records
 from schemas.records import Records
-from schemas.topics import Topics
+from schemas.topics import OUTAGES_KEY, Topics
 from streams.outages import Outages
-from streams.table import OUTAGES_KEY
 from tests.integration.kill.kafka_io import partition_of, produce_and_wait
 
 KEY = b"component:default/pay"

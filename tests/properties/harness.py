@@ -10,14 +10,14 @@ from prometheus_client.registry import CollectorRegistry
 
 from schemas.codec import _encode, decode_entity, decode_records
 from schemas.metrics import ProcessorMetrics
-from schemas.topics import Topics
+from schemas.topics import OUTAGES_KEY, Topics
 from streams import registry
 from streams.merge import merge
 from streams.partition import PartitionState
 from streams.policy import ConnectorPolicy, Policy
 from streams.processor import Processor
 from streams.rules import Rule
-from streams.table import OUTAGES_KEY, StateWrite, Stored
+from streams.table import StateWrite, Stored
 from streams.transport import Run
 from tests.oracle import RefusedError, Said, World, understand
 

@@ -12,11 +12,11 @@ from schemas.canonical import canonical_json
 from schemas.entities import MergedEntity
 from schemas.errors import UnavailableError
 from schemas.records import Record, Records
+from schemas.topics import OUTAGES_KEY
 from sinks.postgres.sink import PostgresSink
 from streams.merge import merge
 from streams.outages import Outages
 from streams.policy import ConnectorPolicy, Policy
-from streams.table import OUTAGES_KEY
 
 POLICY = Policy(connectors={"git": ConnectorPolicy(priority=5), "cmdb": ConnectorPolicy(priority=1)})
 NOW = 1_700_000_000_000

@@ -80,6 +80,13 @@ def test_keys_of_the_processor_are_passed_over_and_never_delivered():
     assert ([found.offset for found in batch.deliveries], batch.ends) == ([0], {("t", 0): 8})
 
 
+def test_a_key_of_the_processor_that_a_sink_asks_for_is_delivered():
+    batch = Batch(Limits(), frozenset({b"\x00outages"}))
+    batch.add(delivery(0, key=b"\x00outages"))
+    batch.add(delivery(1, key=b"\x00epoch"))
+    assert [found.offset for found in batch.deliveries] == [0]
+
+
 def test_pauses_double_up_to_the_longest_and_are_shortened_by_up_to_half():
     longest = [pause for pause, _ in zip(pauses(lambda: 1.0), range(12), strict=False)]
     shortest = [pause for pause, _ in zip(pauses(lambda: 0.0), range(12), strict=False)]
