@@ -23,6 +23,7 @@ from mainstem.api import (
     central_config,
     conflicts,
     connectors,
+    dead_letters,
     emissions,
     entities,
     incremental,
@@ -42,6 +43,7 @@ from mainstem.api.locations import Locations
 from mainstem.api.measures import begin, measure
 from mainstem.api.parameters import only_known
 from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_http_error, on_problem
+from mainstem.dead_letters.window import Letters
 from mainstem.simulation.benches import Benches
 from schemas.errors import Declined
 from schemas.metrics import ApiMetrics, RoleMetrics
@@ -70,6 +72,8 @@ class Settings:
     run_dir: Path | None = None
     locations: Locations | None = None
     """None = a Backstage reads no files here."""
+    dead_letters: Letters | None = None
+    """None = no Kafka is known."""
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     """What `/metrics` tells, and where the API's own metrics are declared."""
 
@@ -90,6 +94,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.state.ready = RoleMetrics(settings.registry).ready
     app.state.metrics = ApiMetrics(settings.registry)
     app.state.benches = Benches()
+    app.state.dead_letters = asyncio.Semaphore(dead_letters.AT_ONCE)
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
@@ -100,10 +105,11 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyCap)
     app.middleware("http")(access.identify)
     app.middleware("http")(measure)
-    # Records before entities, of which any path that ends so could be one.
+    # Records before entities, of which any path that ends so could be one; dead letters before teams.
     for each in (
         operations,
         services,
+        dead_letters,
         teams,
         records,
         entities,

@@ -4,6 +4,8 @@ from typing import Any, Final
 
 from typing_extensions import TypedDict  # before Python 3.12, pydantic reads no other
 
+from mainstem.api.bodies import Time
+
 SIMULATION: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -81,4 +83,29 @@ class Conflict(TypedDict, total=False):
 
 class ConflictList(TypedDict):
     items: list[Conflict]
+    next_cursor: str | None
+
+
+class Origin(TypedDict):
+    topic: str
+    partition: int
+    offset: int
+
+
+class DeadLetter(TypedDict, total=False):
+    """*connector* null: it was set aside behind the processor. *entity_ref* null: its key names no entity."""
+
+    id: str
+    set_aside_at: Time | None
+    connector: str | None
+    entity_ref: str | None
+    stage: str
+    error: str
+    reason: str
+    attempts: int
+    origin: Origin
+
+
+class DeadLetterList(TypedDict):
+    items: list[DeadLetter]
     next_cursor: str | None

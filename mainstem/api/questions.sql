@@ -33,3 +33,10 @@ ORDER BY entity_ref, data_source;
 
 -- name: outages
 SELECT words FROM outages;
+
+-- name: owned_by
+SELECT entity_ref FROM entity_relations
+WHERE tenant_id = %(tenant)s AND type = 'ownedBy' AND target_ref = %(team)s AND entity_ref = ANY (%(refs)s)
+UNION
+SELECT external_id FROM services
+WHERE tenant_id = %(tenant)s AND owner_team_id = %(id)s::uuid AND external_id = ANY (%(refs)s);

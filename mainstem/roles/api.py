@@ -10,9 +10,11 @@ from mainstem.api.app import Settings, make_app
 from mainstem.api.locations import Locations, Refresh
 from mainstem.config import JwtConfig, LocationRefreshConfig, LocationsConfig
 from mainstem.configured import configured
+from mainstem.dead_letters.window import Letters
 from mainstem.installation import Installation
 from mainstem.policies import policy_of
 from mainstem.roles.role import RoleOptions, announce, listen
+from schemas.errors import UnavailableError
 
 
 def run(installation: Installation, options: RoleOptions) -> None:
@@ -30,12 +32,21 @@ def run(installation: Installation, options: RoleOptions) -> None:
         connectors=configured(installation.config),
         policy=policy_of(installation.config),
         run_dir=installation.data_dir / "run",
+        dead_letters=_letters(installation),
         locations=_locations(config.locations),
         registry=REGISTRY,
     )
     server = uvicorn.Server(uvicorn.Config(make_app(settings), log_config=None, access_log=False, lifespan="on"))
     announce(options, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
     asyncio.run(server.serve(sockets=[sock]))
+
+
+def _letters(installation: Installation) -> Letters | None:
+    """Without a Kafka everything else is answered."""
+    try:
+        return Letters(client=installation.client, topics=installation.topics, dsn=installation.dsn)
+    except UnavailableError:
+        return None
 
 
 def _issuer(configured: JwtConfig | None) -> Issuer | None:

@@ -8,7 +8,7 @@ import pytest
 from psycopg import conninfo
 
 from streams.policy import ConnectorPolicy, Policy
-from tests.integration.deliveries import catalogue, hold_each, part, rows
+from tests.integration.deliveries import catalogue, hold_each, part, rows, upsert
 from tests.integration.test_api import serving
 
 PAY, BETA = "component:default/pay", "component:default/beta"
@@ -19,7 +19,9 @@ POLICY = Policy(
         "oncall": ConnectorPolicy(priority=80, asserts_existence=False),
     }
 )
+WON = {"/metadata/name": "oncall", "/metadata/description": "team-pay", "/service/tier": "team-pay"}
 HELD = [
+    upsert(PAY, 1, provenance=WON),
     hold_each(
         PAY,
         1,
