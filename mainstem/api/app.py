@@ -24,6 +24,7 @@ from mainstem.api import (
     connectors,
     emissions,
     entities,
+    history,
     incremental,
     locations,
     operations,
@@ -96,12 +97,13 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyCap)
     app.middleware("http")(access.identify)
     app.middleware("http")(measure)
-    # Records before entities, of which any path that ends so could be one.
+    # Records and history before entities, of which any path that ends so could be one.
     for each in (
         operations,
         services,
         teams,
         records,
+        history,
         entities,
         connectors,
         incremental,
