@@ -78,7 +78,7 @@ class _Role:
 
 
 def acls(topics: Topics, connectors: Iterable[str], sinks: Iterable[str], *, principal_prefix: str) -> list[Acl]:
-    """Return the ACLs of an installation, role by role. The API has none: it reads Postgres alone."""
+    """Return the ACLs of an installation, role by role."""
     changes = topics.changes("")
     roles = [
         _Role("admin", principal_prefix)
@@ -91,6 +91,8 @@ def acls(topics: Topics, connectors: Iterable[str], sinks: Iterable[str], *, pri
         .topic(topics.dead_letters, "Write")
         .topic(topics.service_updated, "Describe")
         .group(topics.processor_group),
+        # The events that it sends on. Nobody joins the group.
+        _Role("api", principal_prefix).topic(topics.service_updated, "Read").group(topics.operator_group),
         _Role("operator", principal_prefix)
         .topic(topics.dead_letters, "Read")
         .topic(topics.changelog, "Read")

@@ -24,6 +24,7 @@ from mainstem.api import (
     connectors,
     emissions,
     entities,
+    events,
     history,
     incremental,
     locations,
@@ -41,6 +42,7 @@ from mainstem.api.locations import Locations
 from mainstem.api.measures import begin, measure
 from mainstem.api.parameters import only_known
 from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_http_error, on_problem
+from mainstem.api.publishing import Kafka
 from schemas.errors import Declined
 from schemas.metrics import ApiMetrics, RoleMetrics
 from sources.steering import Configured
@@ -63,6 +65,7 @@ class Settings:
     token: SecretStr | None = None
     issuer: Issuer | None = None
     connectors: tuple[Configured, ...] = ()
+    kafka: Kafka | None = None
     policy: Policy = field(default_factory=Policy)
     """How records are merged, for explaining it."""
     run_dir: Path | None = None
@@ -87,6 +90,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.state.gate = Gate(settings.auth, settings.token, settings.issuer)
     app.state.ready = RoleMetrics(settings.registry).ready
     app.state.metrics = ApiMetrics(settings.registry)
+    app.state.streams = events.Streams(settings.kafka, app.state.metrics)
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
@@ -103,6 +107,7 @@ def make_app(settings: Settings) -> FastAPI:
         services,
         teams,
         records,
+        events,
         history,
         entities,
         connectors,
@@ -144,6 +149,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         for task in tasks:
             task.cancel()
+        await app.state.streams.hub.close()
         await pool.close()
 
 

@@ -16,3 +16,9 @@ WHERE tenant_id = %(tenant)s AND at >= %(since)s
   AND at <= %(at)s AND (at, version, entity_ref) < (%(at)s, %(version)s, %(ref)s)
 ORDER BY at DESC, version DESC, entity_ref DESC
 LIMIT %(limit)s;
+
+-- name: merged_at
+SELECT at FROM entity_history WHERE tenant_id = %(tenant)s AND entity_ref = %(ref)s AND version = %(version)s
+UNION ALL
+SELECT merged_at FROM entities WHERE tenant = %(tenant)s AND entity_ref = %(ref)s AND version = %(version)s
+LIMIT 1;

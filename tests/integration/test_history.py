@@ -284,7 +284,7 @@ def test_a_cursor_of_ones_own_invention_is_refused(client, cursor):
 
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/what-changed.md").read_text()
-PAIRS = re.findall(r"^```bash\n(.*?)^```\n\n```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+PAIRS = re.findall(r"^```bash\n(curl -s .*?)^```\n\n```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
