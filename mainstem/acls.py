@@ -91,7 +91,11 @@ def acls(topics: Topics, connectors: Iterable[str], sinks: Iterable[str], *, pri
         .topic(topics.dead_letters, "Write")
         .topic(topics.service_updated, "Describe")
         .group(topics.processor_group),
-        _Role("api", principal_prefix).topic(topics.dead_letters, "Read").group(topics.operator_group),
+        # The events that it sends on, and the dead letters of a team. Nobody joins the group.
+        _Role("api", principal_prefix)
+        .topic(topics.dead_letters, "Read")
+        .topic(topics.service_updated, "Read")
+        .group(topics.operator_group),
         _Role("operator", principal_prefix)
         .topic(topics.dead_letters, "Read")
         .topic(topics.changelog, "Read")

@@ -477,6 +477,14 @@ class ApiMetrics:
             "mainstem_api_pool_waiting", "Requests that wait for a connection to Postgres.", registry=registry
         )
 
+        self.event_streams = Gauge(
+            "mainstem_api_event_streams", "Clients that listen to `/v1/events` of this process.", registry=registry
+        )
+        self.events_sent = Counter("mainstem_api_events_sent", "Events sent to clients that listen.", registry=registry)
+        self.event_streams_cut = Counter(
+            "mainstem_api_event_streams_cut", "Clients that were cut off since too much waited.", registry=registry
+        )
+
     def begin(self, method: str, route: str) -> None:
         """Start every series of a route."""
         self.request_seconds.labels(method, route)

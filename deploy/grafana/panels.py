@@ -291,7 +291,17 @@ API: Final = (
             ("{{state}}", "sum by (state) (mainstem_api_pool_connections)"),
             ("requests waiting", "sum(mainstem_api_pool_waiting)"),
         ],
-        width=24,
+        width=12,
+    ),
+    Shown(
+        title="Who listens to events",
+        about="To /v1/events; who is too slow is cut off, and comes back.",
+        queries=[
+            ("clients", "sum(mainstem_api_event_streams)"),
+            ("sent, a second", "sum(rate(mainstem_api_events_sent_total[$__rate_interval]))"),
+            ("cut off, a second", "sum(rate(mainstem_api_event_streams_cut_total[$__rate_interval]))"),
+        ],
+        width=12,
     ),
 )
 

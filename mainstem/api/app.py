@@ -26,6 +26,8 @@ from mainstem.api import (
     dead_letters,
     emissions,
     entities,
+    events,
+    history,
     incremental,
     locations,
     operations,
@@ -43,6 +45,7 @@ from mainstem.api.locations import Locations
 from mainstem.api.measures import begin, measure
 from mainstem.api.parameters import only_known
 from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_http_error, on_problem
+from mainstem.api.publishing import Kafka
 from mainstem.dead_letters.window import Letters
 from mainstem.simulation.benches import Benches
 from schemas.errors import Declined
@@ -67,6 +70,7 @@ class Settings:
     token: SecretStr | None = None
     issuer: Issuer | None = None
     connectors: tuple[Configured, ...] = ()
+    kafka: Kafka | None = None
     policy: Policy = field(default_factory=Policy)
     """How records are merged, for explaining it."""
     run_dir: Path | None = None
@@ -95,6 +99,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.state.metrics = ApiMetrics(settings.registry)
     app.state.benches = Benches()
     app.state.dead_letters = asyncio.Semaphore(dead_letters.AT_ONCE)
+    app.state.streams = events.Streams(settings.kafka, app.state.metrics)
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
@@ -105,13 +110,15 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyCap)
     app.middleware("http")(access.identify)
     app.middleware("http")(measure)
-    # Records before entities, of which any path that ends so could be one; dead letters before teams.
+    # Records and history before entities, of which any path that ends so could be one; dead letters before teams.
     for each in (
         operations,
         services,
         dead_letters,
         teams,
         records,
+        events,
+        history,
         entities,
         connectors,
         incremental,
@@ -154,6 +161,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         for task in tasks:
             task.cancel()
+        await app.state.streams.hub.close()
         await pool.close()
 
 

@@ -170,6 +170,24 @@ class RecordList(TypedDict):
     next_cursor: None
 
 
+class Change(TypedDict, total=False):
+    """What one version changed. *before* and *after*: of each pointer of *changed* the value, where it had one."""
+
+    entity_ref: str
+    version: int
+    change: Literal["created", "updated", "deleted"]
+    changed: list[str]
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    connectors: list[str]
+    at: Time
+
+
+class ChangeList(TypedDict):
+    items: list[Change]
+    next_cursor: str | None
+
+
 class Loser(TypedDict):
     connector: str
     value: Any

@@ -16,9 +16,9 @@ from schemas.statements import statements
 from sinks.postgres.model import entity_id
 
 QUERIES: Final = {
-    name: text
-    for file in ("services.sql", "questions.sql")
-    for name, text in statements(Path(__file__).with_name(file)).items()
+    name: statement
+    for file in ("services.sql", "questions.sql", "history.sql")
+    for name, statement in statements(Path(__file__).with_name(file)).items()
 }
 
 _PLANNED_ANEW: Final = ("upstream", "downstream")
@@ -27,7 +27,7 @@ Noun = Literal["service", "team"]
 
 
 async def ask(request: Request, query: str, **parameters: Any) -> list[dict[str, Any]]:
-    """Return the rows of a statement of `services.sql` or `questions.sql` in the tenant of *request*."""
+    """Return the rows of a statement of QUERIES in the tenant of *request*."""
     async with request.app.state.pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
         # What is asked with lists of any length is planned for the list that is there: a plan for all is one for short.
         prepare = False if query in _PLANNED_ANEW else None

@@ -48,7 +48,7 @@ def key_of(cursor: str | None) -> str | None:
     try:
         return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError):
-        raise _foreign_cursor() from None
+        raise foreign_cursor() from None
 
 
 def number_of(cursor: str | None) -> int | None:
@@ -57,7 +57,7 @@ def number_of(cursor: str | None) -> int | None:
     if key is None:
         return None
     if not (key.isascii() and key.isdigit() and int(key[:20]) <= _BIGGEST):
-        raise _foreign_cursor()
+        raise foreign_cursor()
     return int(key)
 
 
@@ -91,5 +91,6 @@ def not_modified(etag: str) -> Response:
     return Response(status_code=304, headers={"ETag": etag})
 
 
-def _foreign_cursor() -> Problem:
+def foreign_cursor() -> Problem:
+    """Return what to raise for a cursor that no list gave."""
     return Problem(400, "Bad request", "cursor is none that a list gave")

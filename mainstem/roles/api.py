@@ -1,13 +1,17 @@
 """The role `api`: the HTTP API."""
 
 import asyncio
+import socket
+from typing import Final
 
 import uvicorn
+from fastapi import FastAPI
 from prometheus_client import REGISTRY
 
 from mainstem.access.jwt import Issuer
 from mainstem.api.app import Settings, make_app
 from mainstem.api.locations import Locations, Refresh
+from mainstem.api.publishing import Kafka
 from mainstem.config import JwtConfig, LocationRefreshConfig, LocationsConfig
 from mainstem.configured import configured
 from mainstem.dead_letters.window import Letters
@@ -15,6 +19,25 @@ from mainstem.installation import Installation
 from mainstem.policies import policy_of
 from mainstem.roles.role import RoleOptions, announce, listen
 from schemas.errors import UnavailableError
+
+ENDING_SECONDS: Final = 5
+"""For so long requests may go on when the process is told to end."""
+
+
+class Server(uvicorn.Server):
+    """Ends the streams of events first: they would not end by themselves, and are waited for."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=ENDING_SECONDS
+            )
+        )
+        self._streams = app.state.streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._streams.hub.end("the API ends")
+        await super().shutdown(sockets)
 
 
 def run(installation: Installation, options: RoleOptions) -> None:
@@ -30,13 +53,14 @@ def run(installation: Installation, options: RoleOptions) -> None:
         token=config.token,
         issuer=_issuer(config.jwt),
         connectors=configured(installation.config),
+        kafka=_kafka(installation),
         policy=policy_of(installation.config),
         run_dir=installation.data_dir / "run",
         dead_letters=_letters(installation),
         locations=_locations(config.locations),
         registry=REGISTRY,
     )
-    server = uvicorn.Server(uvicorn.Config(make_app(settings), log_config=None, access_log=False, lifespan="on"))
+    server = Server(make_app(settings))
     announce(options, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
     asyncio.run(server.serve(sockets=[sock]))
 
@@ -45,6 +69,14 @@ def _letters(installation: Installation) -> Letters | None:
     """Without a Kafka everything else is answered."""
     try:
         return Letters(client=installation.client, topics=installation.topics, dsn=installation.dsn)
+    except UnavailableError:
+        return None
+
+
+def _kafka(installation: Installation) -> Kafka | None:
+    """An API that knows of no Kafka reads, and publishes nothing."""
+    try:
+        return Kafka(client=installation.client, topics=installation.topics)
     except UnavailableError:
         return None
 

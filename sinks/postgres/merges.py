@@ -44,6 +44,16 @@ COLUMNS: Final[Mapping[str, Mapping[str, LiteralString]]] = {
     },
     "keep_outages": {"partition": "integer", "version": "bigint", "words": "jsonb"},
     "mark_seen": {"sink": "text", "topic": "text", **_KEY, "partition": "integer"},
+    "add_history": {
+        **dict.fromkeys(("tenant_id", "entity_ref"), "text"),
+        "version": "bigint",
+        "at": "timestamptz",
+        "change": "text",
+        "changed": "text[]",
+        **dict.fromkeys(("before", "after"), "json"),
+        "connectors": "text[]",
+    },
+    "add_swept": {**_KEY, "version": "bigint"},
     "sweep_entities": {**_KEY, "version": "bigint"},
     "sweep_records": {**_KEY, "version": "bigint"},
 }

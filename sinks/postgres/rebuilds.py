@@ -14,6 +14,7 @@ from schemas.statements import statements
 from schemas.topics import Topics
 from sinks.base import Delivery, Partition, Positions
 from sinks.postgres.canonical import Canonical
+from sinks.postgres.history import History
 from sinks.postgres.merges import merge_rows
 from sinks.postgres.rows import Row
 
@@ -70,7 +71,9 @@ class Rebuilds:
         }
         merge_rows(cursor, "mark_seen", _MARK, list(rows.values()))
 
-    def sweep(self, connection: psycopg.Connection, partition: Partition, canonical: Canonical) -> int:
+    def sweep(
+        self, connection: psycopg.Connection, partition: Partition, canonical: Canonical, history: History
+    ) -> int:
         """Take away the rows of *partition* that were not seen, a page at a time; return how many there were.
 
         Repeated after a fault it goes on where it was. A row that was written meanwhile is left alone.
@@ -88,6 +91,8 @@ class Rebuilds:
                     for tenant, ref, version in page
                     if partition_of(entity_key(tenant, ref), self._topics.partitions) == number
                 ]
+                if name == "entities":
+                    history.add_swept(cursor, gone)
                 swept += merge_rows(cursor, f"sweep_{name}", QUERIES[f"sweep_{name}"], gone)
                 keys = [entity_key(row["tenant"], row["entity_ref"]) for row in gone]
                 if name == "records":

@@ -35,6 +35,8 @@ class Rows:
     held: dict[bytes, Records] = field(default_factory=dict)
     outages: dict[int, Row] = field(default_factory=dict)
     """By partition."""
+    arrivals: dict[bytes, list[Row]] = field(default_factory=dict)
+    """Each version that came of an entity, in their order: what its history is made of."""
 
     def add_entity(self, delivery: Delivery) -> None:
         """Keep the highest content and the highest end: a row that vanished shows the last content it had."""
@@ -42,6 +44,7 @@ class Rows:
         found = _vanished_row(delivery) if delivery.value is None else entity_row(delivery)
         if not -_INT64 <= found["version"] < _INT64:
             raise DecodeError("the version is no signed 64-bit integer")
+        self.arrivals.setdefault(delivery.key, []).append(found)
         if delivery.key not in kept or kept[delivery.key]["version"] <= found["version"]:
             kept[delivery.key] = found
 
@@ -139,6 +142,8 @@ def entity_row(delivery: Delivery) -> Row:
         "version": fields["version"],
         "content_hash": fields["contentHash"],
         "merged_at": timestamp(fields["mergedAt"].timestamp() * 1000),
+        "change": fields["change"],
+        "changed": fields["changed"],
     }
 
 

@@ -14,19 +14,23 @@ from schemas.topics import OUTAGES_KEY
 from sinks.base import Delivery, Partition, Positions, Sink, SinkSettings
 from sinks.postgres import rebuilds
 from sinks.postgres.canonical import MENDED_AT_ONCE, Canonical
+from sinks.postgres.history import History
 from sinks.postgres.merges import merge_rows
 from sinks.postgres.offsets import Offsets
+from sinks.postgres.options import read_options
 from sinks.postgres.rebuilds import Rebuilds
 from sinks.postgres.rows import Rows
 from sinks.postgres.session import Session
 
 PURGED_AT_ONCE: Final = 1_000
 MENDING_SECONDS: Final = 1.0
+HISTORY_SECONDS: Final = 600.0
+"""Between two looks at the partitions of the history."""
 _QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
 
 
 class PostgresSink(Sink):
-    """Writes `entities`, `entity_records`, what follows from them in the canonical model, and the `sink_…` tables."""
+    """Writes `entities`, their history, `entity_records`, the canonical model, and the `sink_…` tables."""
 
     tend_seconds: ClassVar[float] = 1.0
     reserved_keys: ClassVar[frozenset[bytes]] = frozenset({OUTAGES_KEY})
@@ -43,7 +47,9 @@ class PostgresSink(Sink):
         self._session = Session(settings.dsn, settings.name)
         self._offsets = Offsets(settings.name)
         self._canonical = Canonical(settings.service_kinds)
+        self._history = History(read_options(settings.options).keep_history)
         self._are_kinds_heeded = False
+        self._tend_history_at = 0.0
         self._rebuilds = Rebuilds(settings.name, settings.topics)
         # Refused once, and to be marked as seen all the same: what cannot be written is no reason to sweep its row.
         self._refused: list[Delivery] = []
@@ -65,8 +71,10 @@ class PostgresSink(Sink):
             rows = self._rows(batch)
             with self._cursor() as cursor:
                 self._offsets.move(cursor, positions)
+                changes = self._history.changes(cursor, rows.arrivals)
                 for name, values in rows.statements():
                     merge_rows(cursor, name, _QUERIES[name], values)
+                self._history.add(cursor, changes)
                 self._rebuilds.mark(cursor, [*self._refused, *batch])
                 self._canonical.write(
                     cursor, rows.upserts.values(), vanished=rows.vanished, touched=[*rows.held, *rows.forgotten]
@@ -96,7 +104,7 @@ class PostgresSink(Sink):
 
     def finish_rebuild(self, partition: Partition) -> int:
         try:
-            swept = self._rebuilds.sweep(self._session.connection(), partition, self._canonical)
+            swept = self._rebuilds.sweep(self._session.connection(), partition, self._canonical, self._history)
         except psycopg.Error as error:
             raise self._session.classified(error) from error
         with self._cursor() as cursor:
@@ -104,10 +112,11 @@ class PostgresSink(Sink):
         return swept
 
     def tend(self) -> int:
-        """Remove rows of entities that vanished long ago; project what nobody projected."""
+        """Remove what is older than it is to be kept, make partitions ahead, project what nobody projected."""
         parameters = {"kept": self.settings.keep_vanished, "limit": PURGED_AT_ONCE}
         with self._cursor() as cursor:
             purged = cursor.execute(rebuilds.QUERIES["purge"], parameters).rowcount
+        self._tend_history()
         if not self._are_kinds_heeded:
             with self._cursor() as cursor:
                 self._canonical.heed_kinds(cursor)
@@ -121,6 +130,16 @@ class PostgresSink(Sink):
 
     def close(self) -> None:
         self._session.close()
+
+    def _tend_history(self) -> None:
+        if time.monotonic() < self._tend_history_at:
+            return
+        with self._cursor() as cursor:
+            self._history.make_ahead(cursor)
+        with self._cursor() as cursor:
+            dropped = self._history.drop_oldest(cursor)
+        # One at a time: between two of them others get to the table.
+        self._tend_history_at = time.monotonic() + (0 if dropped else HISTORY_SECONDS)
 
     @contextmanager
     def _cursor(self) -> Iterator[psycopg.Cursor]:

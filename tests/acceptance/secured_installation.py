@@ -11,7 +11,16 @@ from tests.acceptance.secured_kafka import PASSWORD, SecuredKafka
 
 PREFIX = "mainstem-"
 SCRAM = {"processor": "SCRAM-SHA-512", "sink-postgres": "SCRAM-SHA-256"}
-USERS = ("admin", "processor", "operator", "connector-git", "connector-team-pay", "sink-postgres", "sink-incidents")
+USERS = (
+    "admin",
+    "processor",
+    "api",
+    "operator",
+    "connector-git",
+    "connector-team-pay",
+    "sink-postgres",
+    "sink-incidents",
+)
 RUNNING = {
     "processor": "processor run",
     "sink-postgres": "sinks run postgres",
@@ -38,7 +47,7 @@ class Secured:
         self.dsn = dsn
         self.said: list[str] = []
         self._processes: list[subprocess.Popen[bytes]] = []
-        for role in {*USERS, *RUNNING}:  # the API has no user: it reads Postgres alone
+        for role in USERS:
             self._configure(role)
 
     def _configure(self, role: str) -> None:

@@ -39,10 +39,10 @@ from tests.benchmarks.figures import Bench, Figure
 from tests.benchmarks.load import CONNECTORS, POLICY, _change
 
 PARTITIONS = 4
-NOW = 1_700_000_000_000
+NOW = round(time.time() * 1000)
 GOAL = 0.5
 CANONICAL = ("services", "teams", "service_dependencies", "service_runbooks", "stated_relations")
-TABLES = ("entities", *CANONICAL, "entity_records", "sink_offsets", "sink_rebuilds", "sink_seen")
+TABLES = ("entities", "entity_history", *CANONICAL, "entity_records", "sink_offsets", "sink_rebuilds", "sink_seen")
 
 
 class Timed(PostgresSink):

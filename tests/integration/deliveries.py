@@ -45,7 +45,9 @@ def rows(dsn, query, *values):
         return cursor.fetchall() if cursor.description else []
 
 
-def upsert(ref, version, *, spec=None, service=None, metadata=None, provenance=None, stale=(), tenant="default"):
+def upsert(
+    ref, version, *, spec=None, service=None, metadata=None, provenance=None, stale=(), tenant="default", **told
+):
     kind, _, name = ref.replace("default/", "").partition(":")
     body = {"kind": kind.title(), "metadata": {"name": name, "namespace": "default", **(metadata or {})}}
     return delivery(
@@ -56,21 +58,18 @@ def upsert(ref, version, *, spec=None, service=None, metadata=None, provenance=N
                 tenant=tenant,
                 entity_ref=ref,
                 version=version,
-                content_hash=f"h{version}",
                 entity={**body, "spec": spec or {}},
                 service=service or {},
                 provenance=provenance or {"/metadata/name": "git"},
-                change="created",
-                changed=[""],
                 stale=list(stale),
-                merged_at=NOW,
+                **{"content_hash": f"h{version}", "change": "created", "changed": [""], "merged_at": NOW, **told},
             )
         ),
     )
 
 
-def vanish(ref, version):
-    gone = Vanished(tenant="default", entity_ref=ref, version=version, merged_at=NOW, reason="deleted")
+def vanish(ref, version, merged_at=NOW):
+    gone = Vanished(tenant="default", entity_ref=ref, version=version, merged_at=merged_at, reason="deleted")
     return delivery(TOPICS.entities, ref, None, gone.headers())
 
 

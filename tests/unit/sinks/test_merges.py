@@ -8,7 +8,7 @@ import pytest
 from schemas.statements import statements
 from sinks.postgres import merges
 
-FILES = [Path(merges.__file__).with_name(name) for name in ("queries.sql", "rebuilds.sql")]
+FILES = [Path(merges.__file__).with_name(name) for name in ("queries.sql", "rebuilds.sql", "history.sql")]
 STATEMENTS = {
     name: text for file in FILES for name, text in statements(file).items() if re.search(r"\bincoming\b", text)
 }
