@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from psycopg.rows import dict_row
 
 from mainstem.api import bodies, shapes
@@ -14,6 +14,7 @@ from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, is_known, key_of, not_modified
 from mainstem.api.problems import Problem
 from mainstem.api.references import parse_ref
+from mainstem.api.rendering import JsonAnswer
 from schemas.refs import DEFAULT_NAMESPACE
 from schemas.statements import statements
 
@@ -53,7 +54,7 @@ async def list_entities(
     more = len(rows) > limit
     items = [narrowed(shapes.entity(row), fields) for row in rows[:limit]]
     next_cursor = cursor_of(rows[limit - 1]["entity_ref"]) if more else None
-    return JSONResponse({"items": items, "next_cursor": next_cursor})
+    return JsonAnswer({"items": items, "next_cursor": next_cursor})
 
 
 @router.get("/entities/{ref:path}", responses=resource(bodies.Entity, "The merged entity.") | problems(404))
@@ -66,7 +67,7 @@ async def get_entity(request: Request, ref: str, fields: Fields = None, if_none_
     etag = f'"{rows[0]["version"]}"'
     if is_known(etag, if_none_match):
         return not_modified(etag)
-    return JSONResponse(narrowed(shapes.entity(rows[0]), fields), headers={"ETag": etag})
+    return JsonAnswer(narrowed(shapes.entity(rows[0]), fields), headers={"ETag": etag})
 
 
 async def _rows(request: Request, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

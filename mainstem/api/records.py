@@ -4,7 +4,7 @@ import time
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from mainstem.api import bodies, entities
 from mainstem.api.database import ask
@@ -13,6 +13,7 @@ from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Fields, IfNoneMatch, single
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name, parse_ref
+from mainstem.api.rendering import JsonAnswer
 from mainstem.api.shapes import moment
 from schemas.canonical import canonical_json
 from schemas.errors import MergeError
@@ -38,7 +39,7 @@ async def list_records(request: Request, ref: str, fields: Fields = None) -> Res
         return await entities.get_entity(request, f"{ref}/records", fields)
     policy, now = request.app.state.settings.policy, time.time() * 1000
     items = [narrowed(_shape(each, policy, now), fields) for each in await _held(request, parse_ref(ref))]
-    return JSONResponse({"items": items, "next_cursor": None})
+    return JsonAnswer({"items": items, "next_cursor": None})
 
 
 @router.get(

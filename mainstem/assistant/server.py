@@ -1,7 +1,6 @@
 """The MCP server around the tools, on standard input and output, or over HTTP on this machine."""
 
 import inspect
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -12,6 +11,7 @@ from mcp.types import ToolAnnotations
 
 from mainstem.assistant.asking import Asking
 from mainstem.assistant.tools import Token, Tools
+from mainstem.roles.role import listen
 
 HOST: Final = "127.0.0.1"
 _BEARER: Final = "bearer "
@@ -36,7 +36,7 @@ def run_http(url: str, port: int) -> None:
     """Serve on loopback until a signal. Each caller's own token goes on to the API; this process has none."""
     asking = Asking(url, remedy="the header Authorization: Bearer TOKEN, as for the API itself")
     app = make_server(asking, _bearer).streamable_http_app(stateless_http=True, json_response=True, host=HOST)
-    with socket.create_server((HOST, port)) as sock:
+    with listen(HOST, port) as sock:
         uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[sock])
 
 
