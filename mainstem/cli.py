@@ -6,6 +6,7 @@ from typing import Final
 
 from mainstem import log
 from mainstem.commands import (
+    assistant,
     connector_changes,
     connectors,
     database,
@@ -55,6 +56,7 @@ entities.app.command("explain")(explain.explain_entity)
 app.add_typer(entities.app, name="entities")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(configuration_check, name="config")
+app.command("mcp")(assistant.mcp)
 
 
 def main() -> None:

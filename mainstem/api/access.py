@@ -1,6 +1,5 @@
 """Who calls, and whether they may: the token of a request, the scope of its route, and the log of what changes."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -8,6 +7,7 @@ import psycopg
 import structlog
 from fastapi import Request, Response
 from psycopg_pool import AsyncConnectionPool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mainstem.access import audit, scopes
 from mainstem.access.gate import ANYBODY, Caller
@@ -22,11 +22,46 @@ _READS: Final = ("GET", "HEAD", "OPTIONS")
 log = structlog.get_logger(__name__)
 
 
-async def identify(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Let pass whom the gate knows, and note what became of what they changed."""
-    request.state.caller = None
-    if _is_open(request):
-        return await proceed(request)
+class Identified:
+    """Lets pass whom the gate knows, and notes what became of what they changed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        request.state.caller = request.state.audited = None
+        if not _is_open(request):
+            found = await _caller(request)
+            if isinstance(found, Response):
+                await found(scope, receive, send)
+                return
+            request.state.caller = found
+        await self._pass(request, receive, send)
+
+    async def _pass(self, request: Request, receive: Receive, send: Send) -> None:
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await settle(message["status"])
+            await send(message)
+
+        async def settle(status: int) -> None:
+            row, request.state.audited = request.state.audited, None
+            if row is not None:
+                await _settle(request.app.state.pool, row, status)
+
+        try:
+            # The end of what was changed is noted before the caller is told of it.
+            await self._app(request.scope, receive, noted)
+        finally:
+            await settle(500)
+
+
+async def _caller(request: Request) -> Caller | Response:
+    """Return who sends *request*, or the answer to somebody who may not."""
     state = request.app.state
     try:
         caller: Caller | None = await state.gate.caller(state.pool, request.headers.get("authorization", ""))
@@ -40,15 +75,7 @@ async def identify(request: Request, proceed: Callable[[Request], Awaitable[Resp
         return answer(Problem(401, "Unauthorized", told), {"WWW-Authenticate": "Bearer"})
     if caller is ANYBODY and (led_by := _astray(request)):
         return answer(Problem(403, "Forbidden", led_by))
-    request.state.caller, request.state.audited = caller, None
-    status = 500
-    try:
-        response = await proceed(request)
-        status = response.status_code
-    finally:
-        if request.state.audited is not None:
-            await _settle(state.pool, request.state.audited, status)
-    return response
+    return caller
 
 
 async def authorise(request: Request) -> None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import orjson
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from psycopg.rows import dict_row
 
 from mainstem.api import bodies, shapes
@@ -14,12 +15,19 @@ from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, is_known, key_of, not_modified
 from mainstem.api.problems import Problem
 from mainstem.api.references import parse_ref
+from mainstem.api.rendering import JsonAnswer
 from schemas.refs import DEFAULT_NAMESPACE
 from schemas.statements import statements
 
 router = APIRouter(prefix="/v1", tags=["entities"])
 
 _QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
+_DOCUMENTS: Final = ("entity", "service", "provenance")
+# What goes out whole is sent as the database writes it.
+_UNREAD: Final = {
+    name: _QUERIES[name].replace("entity, service, provenance", "entity::text, service::text, provenance::text")
+    for name in ("get_entity", "list_entities")
+}
 
 Many = Annotated[list[str] | None, Query()]
 
@@ -49,29 +57,37 @@ async def list_entities(
         "q": q or None,
         "limit": limit + 1,
     }
-    rows = await _rows(request, "list_entities", parameters)
+    rows = await _rows(request, "list_entities", parameters, fields)
     more = len(rows) > limit
-    items = [narrowed(shapes.entity(row), fields) for row in rows[:limit]]
+    items = [_item(row, fields) for row in rows[:limit]]
     next_cursor = cursor_of(rows[limit - 1]["entity_ref"]) if more else None
-    return JSONResponse({"items": items, "next_cursor": next_cursor})
+    return JsonAnswer({"items": items, "next_cursor": next_cursor})
 
 
 @router.get("/entities/{ref:path}", responses=resource(bodies.Entity, "The merged entity.") | problems(404))
 async def get_entity(request: Request, ref: str, fields: Fields = None, if_none_match: IfNoneMatch = None) -> Response:
     """Return one merged entity, by its reference in any case."""
     parsed = parse_ref(ref)
-    rows = await _rows(request, "get_entity", {"tenant": caller_of(request).tenant, "ref": str(parsed)})
+    rows = await _rows(request, "get_entity", {"tenant": caller_of(request).tenant, "ref": str(parsed)}, fields)
     if not rows:
         raise Problem(404, "Not found", f"there is no entity {parsed}")
     etag = f'"{rows[0]["version"]}"'
     if is_known(etag, if_none_match):
         return not_modified(etag)
-    return JSONResponse(narrowed(shapes.entity(rows[0]), fields), headers={"ETag": etag})
+    return JsonAnswer(_item(rows[0], fields), headers={"ETag": etag})
 
 
-async def _rows(request: Request, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+def _item(row: dict[str, Any], fields: str | None) -> dict[str, Any]:
+    if fields:
+        return narrowed(shapes.entity(row), fields)
+    return shapes.entity({**row, **{name: orjson.Fragment(row[name]) for name in _DOCUMENTS}})
+
+
+async def _rows(request: Request, query: str, parameters: dict[str, Any], fields: str | None) -> list[dict[str, Any]]:
+    """Return rows with their documents as text, unless parts of them are asked for."""
+    statement = _QUERIES[query] if fields else _UNREAD[query]
     async with request.app.state.pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_QUERIES[query], parameters)
+        await cursor.execute(statement, parameters)
         rows: list[dict[str, Any]] = await cursor.fetchall()
         return rows
 

@@ -1,5 +1,6 @@
 """What depends on what, step by step: each service is visited once, so cycles end by themselves."""
 
+from operator import itemgetter
 from typing import Any, Final, Literal
 
 from fastapi import Request
@@ -43,16 +44,23 @@ class _Graph:
         self.is_truncated = len(rows) > self.room
         taken = rows[: self.room]
         for row in taken:
-            edge = row["dependant"], row["dependency"]
-            self._edges[edge] = {"from": edge[0], "to": edge[1], "type": row["type"], "is_critical": row["is_critical"]}
+            near, far = row["dependant"], row["dependency"]
+            self._edges[near, far] = {"from": near, "to": far, "type": row["type"], "is_critical": row["is_critical"]}
             ref = row["entity_ref"]
-            if ref != self._root and distance < self._nodes.get(ref, {"distance": distance + 1})["distance"]:
-                known = {name: row[name] for name in ("id", "entity_ref", "name", "tier", "lifecycle")}
-                self._nodes[ref] = {**known, "name": row["name"] or name_of(ref), "distance": distance}
+            known = self._nodes.get(ref)
+            if ref != self._root and (known is None or distance < known["distance"]):
+                self._nodes[ref] = {
+                    "id": row["id"],
+                    "entity_ref": ref,
+                    "name": row["name"] or name_of(ref),
+                    "tier": row["tier"],
+                    "lifecycle": row["lifecycle"],
+                    "distance": distance,
+                }
         return taken
 
     def shape(self) -> dict[str, Any]:
-        nodes = sorted(self._nodes.values(), key=lambda node: (node["distance"], node["entity_ref"]))
+        nodes = sorted(sorted(self._nodes.values(), key=itemgetter("entity_ref")), key=itemgetter("distance"))
         edges = [self._edges[edge] for edge in sorted(self._edges)]
         return {"root": self._root, "nodes": nodes, "edges": edges, "truncated": self.is_truncated}
 

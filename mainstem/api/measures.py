@@ -1,10 +1,10 @@
 """Every request is counted and timed, under its route's template: a path itself would be a series of its own."""
 
 import time
-from collections.abc import Awaitable, Callable
 from typing import Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.metrics import ApiMetrics
 
@@ -19,20 +19,33 @@ def begin(app: FastAPI) -> None:
             _metrics(app).begin(method.upper(), route)
 
 
-async def measure(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Count the answer to *request*; what nobody handled is a 500."""
-    began, status = time.perf_counter(), 500
-    try:
-        response = await proceed(request)
-        status = response.status_code
-    finally:
-        metrics = _metrics(request.app)
-        # Anybody can send any method and any path.
-        method = request.method if request.method in _METHODS else "other"
-        route = getattr(request.scope.get("route"), "path_format", NO_ROUTE)
-        metrics.requests.labels(method, route, status).inc()
-        metrics.request_seconds.labels(method, route).observe(time.perf_counter() - began)
-    return response
+class Measured:
+    """Counts every answer; what nobody handled is a 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            metrics = _metrics(scope["app"])
+            # Anybody can send any method and any path.
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            route = getattr(scope.get("route"), "path_format", NO_ROUTE)
+            metrics.requests.labels(method, route, status).inc()
+            metrics.request_seconds.labels(method, route).observe(time.perf_counter() - began)
 
 
 def _metrics(app: FastAPI) -> ApiMetrics:

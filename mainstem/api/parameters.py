@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
+import orjson
 from fastapi import Header, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from mainstem.api.fields import narrowed
 from mainstem.api.problems import Problem
-from schemas.canonical import canonical_json
+from mainstem.api.rendering import JsonAnswer
 
 T = TypeVar("T")
 
@@ -75,10 +76,13 @@ def single(
 
     *told*: the resource without its age, which alone is no change.
     """
-    etag = f'"{hashlib.blake2b(canonical_json(dict(told or body)), digest_size=16).hexdigest()}"'
+    # The same code makes it each time, so its keys are always in the same order.
+    whole = orjson.dumps(body if told is None else told)
+    etag = f'"{hashlib.blake2b(whole, digest_size=16).hexdigest()}"'
     if is_known(etag, if_none_match):
         return not_modified(etag)
-    return JSONResponse(narrowed(dict(body), fields), headers={"ETag": etag})
+    narrow = told is not None or fields
+    return JsonAnswer(narrowed(dict(body), fields) if narrow else orjson.Fragment(whole), headers={"ETag": etag})
 
 
 def is_known(etag: str, if_none_match: str | None) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from mainstem.api import bodies, entities
 from mainstem.api.database import ask
@@ -15,6 +15,7 @@ from mainstem.api.outages import present_policy
 from mainstem.api.parameters import Fields, IfNoneMatch, single
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name, parse_ref
+from mainstem.api.rendering import JsonAnswer
 from mainstem.api.shapes import moment
 from mainstem.held import record_of
 from schemas.errors import MergeError
@@ -38,7 +39,7 @@ async def list_records(request: Request, ref: str, fields: Fields = None) -> Res
         return await entities.get_entity(request, f"{ref}/records", fields)
     records, policy, now = await _held(request, parse_ref(ref)), await present_policy(request), time.time() * 1000
     items = [narrowed(_shape(each, policy, now), fields) for each in records]
-    return JSONResponse({"items": items, "next_cursor": None})
+    return JsonAnswer({"items": items, "next_cursor": None})
 
 
 @router.get(

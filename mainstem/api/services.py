@@ -4,7 +4,7 @@ import time
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from mainstem.api import bodies, canonical
 from mainstem.api.database import ask, one, whole
@@ -15,6 +15,7 @@ from mainstem.api.graph import Direction, walk
 from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, key_of, single
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name
+from mainstem.api.rendering import JsonAnswer
 
 router = APIRouter(prefix="/v1/services", tags=["services"])
 
@@ -50,7 +51,7 @@ async def list_services(
     rows = await whole(request, "service", found[:limit])
     items = [narrowed(canonical.service(row, now=time.time()), fields) for row in rows]
     next_cursor = cursor_of(found[limit - 1]["entity_ref"]) if len(found) > limit else None
-    return JSONResponse({"items": items, "next_cursor": next_cursor})
+    return JsonAnswer({"items": items, "next_cursor": next_cursor})
 
 
 @router.get("/{id:path}/dependencies", responses=resource(bodies.Graph, "The graph around the service.") | _ONE)

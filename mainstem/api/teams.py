@@ -3,13 +3,14 @@
 import time
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from mainstem.api import bodies, canonical
 from mainstem.api.database import ask, one, whole
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, key_of, single
+from mainstem.api.rendering import JsonAnswer
 
 router = APIRouter(prefix="/v1/teams", tags=["teams"])
 
@@ -21,7 +22,7 @@ async def list_teams(request: Request, limit: Limit = 50, cursor: Cursor = None,
     rows = await whole(request, "team", found[:limit])
     items = [narrowed(canonical.team(row, now=time.time()), fields) for row in rows]
     next_cursor = cursor_of(found[limit - 1]["entity_ref"]) if len(found) > limit else None
-    return JSONResponse({"items": items, "next_cursor": next_cursor})
+    return JsonAnswer({"items": items, "next_cursor": next_cursor})
 
 
 @router.get("/{id:path}", responses=resource(bodies.Team, "The team and its services.") | problems(404, 409))

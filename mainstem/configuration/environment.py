@@ -9,6 +9,8 @@ from sources.yaml_reader import YamlError, read_yaml
 
 PREFIX = "MAINSTEM_"
 _OF_TESTS = "MAINSTEM_TEST_"
+_OF_CLIENTS = "MAINSTEM_TOKEN"
+"""What a program sends to the API that somebody else runs."""
 
 
 def variable(path: KeyPath) -> str:
@@ -21,7 +23,7 @@ def apply_variables(document: dict[str, Any], environ: Mapping[str, str], faults
     warnings = []
     # Sections before the keys in them: a key says more than the section that holds it.
     for name in sorted(environ, key=lambda name: (name.count("__"), name)):
-        if not name.startswith(PREFIX) or name.startswith(_OF_TESTS):
+        if not name.startswith(PREFIX) or name.startswith(_OF_TESTS) or name == _OF_CLIENTS:
             continue
         path: KeyPath = tuple(name.removeprefix(PREFIX).lower().split("__"))
         if name.isupper() and annotation_at(path) is not None:

@@ -3,7 +3,7 @@
 usage: python -m tests.benchmarks [NAME…] [--quick] [--repeats N] [--json]
 
 NAME is a benchmark or its letter: a engines, b recovery, c sink-rows, d latency, e memory, f growth, g connectors,
-h backstage.
+h backstage, i api.
 `--quick` is for trying out: its figures mean nothing.
 """
 
@@ -28,8 +28,9 @@ BENCHMARKS = {
     "growth": "tests.benchmarks.growth",
     "connectors": "tests.benchmarks.connectors",
     "backstage": "tests.benchmarks.backstage",
+    "api": "tests.benchmarks.api",
 }
-LETTERS = dict(zip("abcdefgh", BENCHMARKS, strict=True))
+LETTERS = dict(zip("abcdefghi", BENCHMARKS, strict=True))
 
 
 def main() -> None:

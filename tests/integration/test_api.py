@@ -1,6 +1,5 @@
 """The HTTP API over a real database."""
 
-import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from mainstem.api.app import Settings, make_app
+from mainstem.roles.role import listen
 from schemas.database import migrate
 
 INSERT = """
@@ -22,10 +22,15 @@ INSERT INTO entities (tenant, entity_ref, kind, namespace, name, entity, service
 VALUES ('default', %s, %s, 'default', %s, %s, %s, '{}', %s, 'h', '2026-05-01T10:00:00.123Z', %s)
 """
 
+END_OTHERS = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND datname = current_database()
+"""
+
 
 @contextmanager
 def serving(**settings):
-    sock = socket.create_server(("127.0.0.1", 0))
+    sock = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(make_app(Settings(**settings)), log_config=None))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
@@ -165,7 +170,7 @@ def test_requests_are_counted_by_route_and_never_by_path(api):
     put(dsn, "component:default/pay")
     for path in ("/v1/entities/component:default/pay", "/v1/entities/component:default/none", "/nowhere", "/else"):
         client.get(path)
-    client.request("BREW", "/nowhere")
+    client.request("PROPFIND", "/nowhere")
     samples = scraped(client)["mainstem_api_requests_total"]
     asked = {(s["method"], s["route"], s["status"]): value for s, value in samples if value}
     assert asked == {
@@ -211,3 +216,21 @@ def scraped(client):
         for sample in family.samples:
             found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found
+
+
+def test_an_answer_over_a_connection_that_is_kept_does_not_wait_for_its_own_beginning(api):
+    client, dsn = api
+    put(dsn, "component:default/pay")
+    took = [client.get("/v1/entities/component:default/pay").elapsed.total_seconds() for _ in range(20)]
+    assert min(took[10:]) < 0.03
+
+
+def test_a_connection_that_the_database_dropped_is_not_handed_out(api):
+    client, dsn = api
+    put(dsn, "component:default/pay")
+    codes = []
+    for _ in range(3):
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            admin.execute(END_OTHERS)
+        codes.append(client.get("/v1/entities/component:default/pay").status_code)
+    assert codes == [200, 200, 200]

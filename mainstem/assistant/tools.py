@@ -1,0 +1,217 @@
+"""The tools: each a question of an incident. Their docstrings are what the model reads, so they tell when to ask."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, TextContent
+from pydantic import Field
+
+from mainstem.assistant import answers
+from mainstem.assistant.asking import Asking, UnansweredError
+from schemas.refs import EntityRef
+
+Token = Callable[[Context], str | None]
+"""Says with whose token a call is answered."""
+
+Service = Annotated[
+    str, Field(min_length=1, max_length=300, description="Name, reference such as component:default/pay, or id.")
+]
+Filter = Annotated[str | None, Field(max_length=300)]
+Found = Annotated[int, Field(ge=1, le=25)]
+Shown = Annotated[int, Field(ge=1, le=answers.MAX_NODES)]
+Direction = Annotated[
+    Literal["upstream", "downstream"],
+    Field(description="upstream: what it depends on; downstream: what depends on it."),
+]
+
+_ALL_STEPS: Final = 20
+_WORD: Final = re.compile(r"[a-z0-9]+")
+_WORDS_ASKED: Final = 4
+
+
+class Tools:
+    """Bound to one API; *token* says whose token a call bears."""
+
+    def __init__(self, asking: Asking, token: Token) -> None:
+        self._asking = asking
+        self._token = token
+
+    async def find_services(
+        self,
+        context: Context,
+        *,
+        words: Annotated[str | None, Field(max_length=300, description="Words that its name or text has.")] = None,
+        owner: Annotated[str | None, Field(max_length=300, description="Team: name, reference or id.")] = None,
+        tier: Filter = None,
+        kind: Annotated[str | None, Field(description="component, api, system or resource.")] = None,
+        lifecycle: Filter = None,
+        tag: Filter = None,
+        limit: Found = 10,
+        cursor: Annotated[str | None, Field(description="next_cursor of the answer before.")] = None,
+    ) -> CallToolResult:
+        """Find services by words, owner, tier, kind, lifecycle or tag; all that are given must hold.
+
+        Ask this when you do not know a service's exact name. Each is told briefly, with owner, who is on call and how
+        fresh that is; get_service_context tells more of one.
+        """
+        filters = {"owner": owner, "tier": tier, "kind": kind, "lifecycle": lifecycle, "tag": tag}
+        found = await self._answer(self._get(context, "services", q=words, limit=limit, cursor=cursor, **filters))
+        items = [answers.brief(each) for each in found["items"]]
+        return _result({"services": items, "next_cursor": found["next_cursor"]})
+
+    async def get_service_context(self, context: Context, service: Service) -> CallToolResult:
+        """Tell of one service what an incident needs first: what it is, owner and channel, who is on call, runbooks,
+        what it depends on, what depends on it directly and how much altogether, how fresh that is, and who says it.
+
+        Begin with this.
+        """
+
+        async def told() -> dict[str, Any]:
+            found = await self._get(context, "services", service)
+            ref = found["entity_ref"]
+            duty, graph, entity = await asyncio.gather(
+                self._duty(context, ref),
+                self._graph(context, ref, "downstream", _ALL_STEPS),
+                self._get(context, "entities", ref, fields="merged_at,stale,provenance"),
+            )
+            return answers.context(found, duty, graph, entity)
+
+        return _result(await self._named(context, service, told()))
+
+    async def get_dependencies(
+        self,
+        context: Context,
+        service: Service,
+        direction: Direction = "upstream",
+        depth: Annotated[int, Field(ge=1, le=20, description="How many steps to follow.")] = 1,
+        limit: Shown = 50,
+    ) -> CallToolResult:
+        """List what a service depends on (upstream), or what depends on it (downstream), to a depth, the nearest first.
+
+        Ask upstream for possible causes. `via` are the neighbours by which a service is reached, `is_critical` says
+        that one of these steps is; `left_out` counts the services beyond the limit.
+        """
+        told = self._around(context, service, direction, depth=depth, limit=limit)
+        return _result(await self._named(context, service, told))
+
+    async def get_blast_radius(self, context: Context, service: Service, limit: Shown = 50) -> CallToolResult:
+        """List all that may break with a service: everything that depends on it at any distance, the nearest first,
+        with counts by distance and tier. `is_complete` is false where there is even more.
+        """
+        told = self._around(context, service, "downstream", depth=_ALL_STEPS, limit=limit)
+        return _result(await self._named(context, service, told))
+
+    async def get_on_call(self, context: Context, service: Service) -> CallToolResult:
+        """Tell who is on call for a service now, until when, which connector says so, and whether its word is fresh.
+
+        `on_call` is null when nobody is known to be: then ask the owner.
+        """
+
+        async def told() -> dict[str, Any]:
+            found = await self._get(context, "services", service, fields="entity_ref,name,owner")
+            return {**found, "on_call": await self._duty(context, found["entity_ref"])}
+
+        return _result(await self._named(context, service, told()))
+
+    async def explain(
+        self,
+        context: Context,
+        service: Annotated[
+            str, Field(min_length=1, max_length=300, description="A service, or any entity's reference.")
+        ],
+        field: Annotated[
+            str | None,
+            Field(
+                max_length=300,
+                description=f"{', '.join(answers.SAID_BY)}, or a JSON pointer such as /spec/owner; all without it.",
+            ),
+        ] = None,
+    ) -> CallToolResult:
+        """Tell why a field has its value: which connector won, which said something else, and why those lost.
+
+        Ask this when an answer is doubted, or when systems disagree.
+        """
+
+        async def told() -> dict[str, Any]:
+            named = service if ":" in service else (await self._get(context, "services", service))["entity_ref"]
+            found = (await self._get(context, "entities", named, "explain"))["fields"]
+            fields = found if field is None else answers.chosen(found, field)
+            if not fields:
+                there = ", ".join(sorted(found)[: answers.MAX_FIELDS])
+                raise UnansweredError(f"no connector says anything about {field} of {named}; there are {there}")
+            return {"entity_ref": str(EntityRef.parse(named)), **answers.explained(fields)}
+
+        return _result(await self._named(context, service, told()))
+
+    def all(self) -> tuple[Callable[..., Awaitable[CallToolResult]], ...]:
+        return (
+            self.find_services,
+            self.get_service_context,
+            self.get_dependencies,
+            self.get_blast_radius,
+            self.get_on_call,
+            self.explain,
+        )
+
+    async def _get(self, context: Context, *steps: str, **query: Any) -> dict[str, Any]:
+        return await self._asking.get(self._token(context), *steps, **query)
+
+    async def _duty(self, context: Context, ref: str) -> dict[str, Any] | None:
+        try:
+            return await self._get(context, "services", ref, "on-call")
+        except UnansweredError as error:
+            if error.title == "not-on-call":
+                return None
+            raise
+
+    async def _graph(self, context: Context, service: str, direction: Direction, depth: int) -> dict[str, Any]:
+        return await self._get(context, "services", service, "dependencies", direction=direction, depth=depth)
+
+    async def _around(
+        self, context: Context, service: str, direction: Direction, *, depth: int, limit: int
+    ) -> dict[str, Any]:
+        graph, known = await asyncio.gather(
+            self._graph(context, service, direction, depth),
+            self._get(context, "services", service, fields="source,synced_at,freshness"),
+        )
+        return {**answers.dependencies(graph, direction, limit), "direction": direction, **known}
+
+    async def _named(self, context: Context, service: str, told: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+        """Return what is *told* of *service*; a name that nobody or that several have is answered with candidates."""
+        try:
+            return await told
+        except UnansweredError as error:
+            candidates = list(error.candidates)
+            if error.is_unknown:
+                candidates = await self._like(context, service)
+            meant = f"; perhaps one of these is meant: {', '.join(candidates)}" if candidates else ""
+            advice = "; find_services looks for words" if error.is_unknown and not meant else ""
+            raise ToolError(f"{error}{meant}{advice}") from None
+
+    async def _answer(self, told: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+        try:
+            return await told
+        except UnansweredError as error:
+            raise ToolError(str(error)) from None
+
+    async def _like(self, context: Context, service: str) -> list[str]:
+        """Return the references of services that have a word of *service*, those first that are most like it."""
+        words = sorted(set(_WORD.findall(service.lower().rpartition("/")[2])), key=len)[-_WORDS_ASKED:]
+        try:
+            found = await asyncio.gather(
+                *(self._get(context, "services", q=word, limit=25, fields="entity_ref") for word in words)
+            )
+        except UnansweredError:
+            return []
+        return answers.nearest(service, {each["entity_ref"] for page in found for each in page["items"]})
+
+
+def _result(answer: dict[str, Any]) -> CallToolResult:
+    """Return *answer* as text for a model and as structure for a program."""
+    text = orjson.dumps(answer).decode()
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=answer)

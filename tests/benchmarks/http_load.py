@@ -1,0 +1,92 @@
+"""A load generator that costs little beside what it asks: one thread, keep-alive sockets, no parsing but of lengths.
+
+usage: python -m tests.benchmarks.http_load URL CONNECTIONS SECONDS, with `{"paths", "token"}` on standard input; prints
+requests a second, milliseconds, bytes of an answer, and how many were no 200.
+"""
+
+import json
+import selectors
+import socket
+import statistics
+import sys
+import time
+from itertools import cycle
+from urllib.parse import urlsplit
+
+_END = b"\r\n\r\n"
+_LENGTH = b"content-length: "
+_BUFFER = 1 << 20
+
+
+class Connection:
+    """One request at a time: the next is sent when the answer to the last one is there, whole."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.sock = socket.create_connection(address)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sent = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._head, self._left = b"", -1
+
+    def send(self, request: bytes) -> None:
+        self._sent = time.perf_counter()
+        self.sock.sendall(request)
+
+    def take(self) -> tuple[float, int, bool] | None:
+        """Read on; return seconds, bytes and success of the answer once it is whole."""
+        data = self.sock.recv(_BUFFER)
+        assert data, "the server closed the connection"
+        if self._left >= 0:
+            self._left -= len(data)
+        else:
+            self._head += data
+            end = self._head.find(_END)
+            if end < 0:
+                return None
+            head = self._head[:end].lower()
+            at = head.index(_LENGTH) + len(_LENGTH)
+            self._length = int(head[at:].partition(b"\r\n")[0])
+            self._is_success = head[9:12] == b"200"
+            self._left = self._length - (len(self._head) - end - len(_END))
+        if self._left > 0:
+            return None
+        took = time.perf_counter() - self._sent
+        self._begin()
+        return took, self._length, self._is_success
+
+
+def main() -> None:
+    url, connections, seconds = urlsplit(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    given = json.load(sys.stdin)
+    head = f"Host: {url.netloc}\r\nAuthorization: Bearer {given['token']}\r\n\r\n"
+    requests = cycle([f"GET {path} HTTP/1.1\r\n{head}".encode() for path in given["paths"]])
+    selector = selectors.DefaultSelector()
+    for _ in range(connections):
+        each = Connection((url.hostname or "", url.port or 80))
+        selector.register(each.sock, selectors.EVENT_READ, each)
+        each.send(next(requests))
+    print(json.dumps(_asked(selector, requests, seconds)))
+
+
+def _asked(selector: selectors.BaseSelector, requests: "cycle[bytes]", seconds: float) -> dict[str, float]:
+    took, sizes, failed, began = [], [], 0, time.perf_counter()
+    while time.perf_counter() < began + seconds:
+        for key, _ in selector.select(1.0):
+            answer = key.data.take()
+            if answer is None:
+                continue
+            took.append(answer[0] * 1_000)
+            sizes.append(answer[1])
+            failed += not answer[2]
+            key.data.send(next(requests))
+    elapsed = time.perf_counter() - began
+    assert len(took) > 1, "too short a time"
+    cuts = statistics.quantiles(took, n=100)
+    size = statistics.mean(sizes)
+    return {"rate": len(took) / elapsed, "p50": cuts[49], "p99": cuts[98], "bytes": size, "failed": failed}
+
+
+if __name__ == "__main__":
+    main()
