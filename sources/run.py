@@ -152,8 +152,7 @@ class Run:
             covers=page.covers,
             has_duplicates=sifted.again > 0,
         )
-        async with self._place.pool.connection() as connection:
-            await self._lease.prove(connection)
+        async with self._place.pool.connection() as connection, self._lease.proven(connection):
             await self._ledger.write(connection, run, [each.entry for each in sifted.prepared])
             await self._ledger.see(connection, run, sifted.seen | sifted.spared, compared)
             await self._ledger.withdraw(connection, run, sifted.withdrawn)
