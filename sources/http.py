@@ -119,9 +119,11 @@ class HttpClient:
 
         *expired*: the statuses by which this system says that a cursor in *params* leads nowhere any more.
         """
-        url = httpx2.URL(f"{self._base_url}{path}")
-        if params:
-            url = url.copy_merge_params(dict(params))
+        where = f"{self._base_url}{path}"
+        if params and "?" not in where:
+            url = httpx2.URL(where, params=dict(params))
+        else:
+            url = httpx2.URL(where).copy_merge_params(dict(params or {}))
         try:
             return await self._attempt(url, expired)
         except _FailedError as failed:

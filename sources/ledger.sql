@@ -1,6 +1,6 @@
 -- What is as the page says it is comes as bits, chunk by chunk; all else row by row, with nothing in it where the entity
--- is not known. Looked up row by row, whatever Postgres thinks of the table: without statistics it would read all of a
--- connector's rows.
+-- is not known. Both tables are looked up key by key, whatever Postgres thinks of them: without statistics it would read
+-- all of a connector's rows, or of a run's chunks once for each entity.
 -- name: compare
 WITH met AS MATERIALIZED (
   SELECT asked.entity_ref, r.content_hash, r.generation, r.source_version, r.observed_at, r.scope, r.slot,
@@ -11,11 +11,15 @@ WITH met AS MATERIALIZED (
   FROM ROWS FROM (json_array_elements_text(%(refs)s::json), json_array_elements_text(%(hashes)s::json),
     json_array_elements_text(%(scopes)s::json)) AS asked (entity_ref, content_hash, scope)
   LEFT JOIN LATERAL (
-    SELECT * FROM ingestion_entity_refs AS known
+    SELECT known.*, known.slot / 2048 AS chunk FROM ingestion_entity_refs AS known
     WHERE known.connector = %(connector)s AND known.entity_ref = asked.entity_ref AND known.cluster_id = %(cluster)s
     LIMIT 1
   ) AS r ON true
-  LEFT JOIN ingestion_seen AS s ON s.connector = %(connector)s AND s.run = %(run)s AND s.chunk = r.slot / 2048
+  LEFT JOIN LATERAL (
+    SELECT bits FROM ingestion_seen
+    WHERE connector = %(connector)s AND run = %(run)s AND chunk = r.chunk
+    LIMIT 1
+  ) AS s ON true
 )
 SELECT entity_ref, content_hash, generation, source_version, observed_at, scope, slot, is_marked, is_seen
 FROM met WHERE (is_same AND NOT is_marked AND NOT is_seen) IS NOT TRUE
