@@ -69,23 +69,21 @@ class BackstageSource(Source):
         return after, total
 
     def _page(self, answer: "_Answer", total: int) -> Page:
-        following = answer.next_cursor
-        cursor = {"base_url": self._base_url, "cursor": following, "total": total}
-        entities = [each for each in answer.entities if not _is_echo(each)]
+        following, left_out = answer.next_cursor, 0
+        items, refused = list[Item](), list[Refused]()
+        for entity in answer.entities:
+            if not isinstance(entity, dict):
+                refused.append(Refused(place=f"{self._base_url}{LIST}", reason="an entity must be an object"))
+            elif _is_echo(entity):
+                left_out += 1
+            else:
+                items.append(Item(place=_place(self._base_url, entity), change={"entity": _steadied(entity)}))
         return Page(
-            items=[
-                Item(place=_place(self._base_url, each), change={"entity": _steady(each)})
-                for each in entities
-                if isinstance(each, dict)
-            ],
-            refused=[
-                Refused(place=f"{self._base_url}{LIST}", reason="an entity must be an object")
-                for each in entities
-                if not isinstance(each, dict)
-            ],
-            cursor=None if following is None else cursor,
+            items=items,
+            refused=refused,
+            cursor=None if following is None else {"base_url": self._base_url, "cursor": following, "total": total},
             total=total,
-            left_out=len(answer.entities) - len(entities),
+            left_out=left_out,
         )
 
 
@@ -115,9 +113,9 @@ async def _asked(client: HttpClient, after: str | None, limit: int) -> _Answer:
     return _Answer(entities=entities, total=total, next_cursor=following)
 
 
-def _is_echo(entity: Any) -> bool:
+def _is_echo(entity: Mapping[str, Any]) -> bool:
     """Return whether Backstage has *entity* from Mainstem: taken for news, it would keep itself alive for ever."""
-    metadata = entity.get("metadata") if isinstance(entity, dict) else None
+    metadata = entity.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     origin = annotations.get(_ORIGIN) if isinstance(annotations, dict) else None
     if not isinstance(origin, str):
@@ -131,22 +129,19 @@ def _is_echo(entity: Any) -> bool:
         return False
 
 
-def _steady(entity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *entity* without what differs between two answers although nobody changed it.
+def _steadied(entity: dict[str, Any]) -> dict[str, Any]:
+    """Return *entity* itself, rid of what differs between two answers although nobody changed it.
 
     Relations stay, for rules that extract dependencies from them.
     """
-    steady = dict(entity)
-    steady.pop("status", None)
-    metadata = entity.get("metadata")
+    entity.pop("status", None)
+    metadata, relations = entity.get("metadata"), entity.get("relations")
     if isinstance(metadata, dict):
-        steady["metadata"] = kept = dict(metadata)
         for name in _VOLATILE:
-            kept.pop(name, None)
-    relations = entity.get("relations")
+            metadata.pop(name, None)
     if isinstance(relations, list) and len(relations) > 1:
-        steady["relations"] = sorted(relations, key=_text)
-    return steady
+        relations.sort(key=_text)
+    return entity
 
 
 def _text(relation: Any) -> bytes:

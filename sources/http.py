@@ -119,22 +119,34 @@ class HttpClient:
 
         *expired*: the statuses by which this system says that a cursor in *params* leads nowhere any more.
         """
-        url = httpx2.URL(f"{self._base_url}{path}")
-        if params:
-            url = url.copy_merge_params(dict(params))
+        where = f"{self._base_url}{path}"
+        if params and "?" not in where:
+            url = httpx2.URL(where, params=dict(params))
+        else:
+            url = httpx2.URL(where).copy_merge_params(dict(params or {}))
+        try:
+            return await self._attempt(url, expired)
+        except _FailedError as failed:
+            return await self._again(url, expired, failed)
+
+    async def _again(self, url: httpx2.URL, expired: frozenset[int], first: "_FailedError") -> Answer:
+        """Go on after the *first* attempt, which failed."""
+        failed = [first]
         try:
             async for attempt in stamina.retry_context(
                 on=_Waits(self._retry), attempts=max(1, self._retry.attempts), timeout=None
             ):
                 with attempt:
+                    if failed:
+                        raise failed.pop()
                     return await self._attempt(url, expired)
-        except _FailedError as failed:
-            raise failed.error from None
+        except _FailedError as last:
+            raise last.error from None
         raise AssertionError("the last attempt returns or raises")
 
     async def _attempt(self, url: httpx2.URL, expired: frozenset[int]) -> Answer:
         address = _address(url)
-        headers = await asyncio.to_thread(self._headers)
+        headers = {} if self._headers is dict else await asyncio.to_thread(self._headers)
         try:
             async with asyncio.timeout(self._limits.total_seconds):
                 return await self._follow(url, headers, expired)
@@ -169,12 +181,13 @@ class HttpClient:
         raise UnreadableAnswerError(f"{address} redirects more than {_MAX_REDIRECTS} times")
 
     async def _body(self, address: str, response: httpx2.Response) -> bytes:
-        body = bytearray()
+        pieces, size = list[bytes](), 0
         async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > self._limits.max_bytes:
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._limits.max_bytes:
                 raise UnreadableAnswerError(f"{address} answered with more than {self._limits.max_bytes:,} bytes")
-        return bytes(body)
+        return b"".join(pieces)
 
 
 class _FailedError(Exception):

@@ -87,12 +87,16 @@ class Lease:
     def trust(self, until: float) -> None:
         self._trusted_until = until
 
-    async def prove(self, connection: Connection) -> None:
-        """As :meth:`renew`, and leave the lease as it is: for what may be lost with a crash of Postgres, as a renewal
-        must not be that somebody relies on.
+    @asynccontextmanager
+    async def proven(self, connection: Connection) -> AsyncIterator[None]:
+        """As :meth:`renew` for what the body writes, which goes to Postgres in one go with the question whose the lease
+        is; the answer comes at the end. The lease stays as it is: for what may be lost with a crash of Postgres, as a
+        renewal must not be that somebody relies on.
         """
         self.check()
-        answer = await connection.execute(_QUERIES["prove"], {"name": self.name, "token": self.token})
+        async with connection.pipeline():
+            answer = await connection.execute(_QUERIES["prove"], {"name": self.name, "token": self.token})
+            yield
         if answer.rowcount != 1:
             self._trusted_until = 0.0
             raise LeaseLostError(f"the lease {self.name} is another process's now")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import orjson
 from psycopg.rows import dict_row, tuple_row
 
 from schemas.statements import statements
@@ -16,7 +17,7 @@ _NAMED: Final = statements(Path(__file__).with_name("ledger.sql"))
 _ABSENT: Final = ("count_absent", "hold_absent", "take_absent")
 _QUERIES: Final = {**_NAMED, **{name: _NAMED["absent"] + "\n" + _NAMED[name] for name in _ABSENT}}
 _CHUNK: Final = 2_048
-_ONE: Final = ord("1")
+_SLOT: Final = 6
 
 
 class Known(NamedTuple):
@@ -34,6 +35,25 @@ class Known(NamedTuple):
     """It is held, kept or withdrawn: to see it ends that."""
     is_seen: bool
     """By the run that asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a page says of entities, each at its place in all three lists. With an empty hash it asks what is known."""
+
+    refs: Sequence[str]
+    hashes: Sequence[str]
+    scopes: Sequence[str]
+    lives_from: int
+    """Epoch ms: what was observed before is to be published again."""
+
+
+class Compared(NamedTuple):
+    """What of a page is the same as it was, and what the ledger knows of all else: None where that is nothing."""
+
+    other: dict[str, Known | None]
+    same: dict[int, int]
+    """As the bits of `ingestion_seen`, chunk by chunk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,29 +100,37 @@ class Ledger:
     def __init__(self, connector: str, cluster: str) -> None:
         self._whose: Mapping[str, Any] = {"connector": connector, "cluster": cluster}
 
-    async def known(self, connection: Connection, run: int, refs: Collection[str]) -> dict[str, Known]:
+    async def compare(self, connection: Connection, run: int, said: Said) -> Compared:
+        """Return what is not as it is *said* to be: known with another hash or scope, seen by *run*, held, kept or
+        withdrawn, due to be published again, or not known at all. And what is.
+        """
+        parameters = {"refs": _listed(said.refs), "hashes": _listed(said.hashes), "scopes": _listed(said.scopes)}
+        compared = Compared({}, {})
         async with connection.cursor(row_factory=tuple_row) as cursor:
             # Planned anew each time: a plan that was made while the ledger was small reads all of it.
-            await cursor.execute(_QUERIES["known"], {**self._whose, "run": run, "refs": list(refs)}, prepare=False)
-            # One of these for every entity of every run.
-            return {row[0]: Known(*row) for row in await cursor.fetchall()}
+            asked = {**self._whose, **parameters, "run": run, "lives_from": said.lives_from}
+            await cursor.execute(_QUERIES["compare"], asked, prepare=False)
+            for row in await cursor.fetchall():
+                if row[0] is None:
+                    compared.same[row[_SLOT]] = int(row[1], 2)
+                else:
+                    compared.other[row[0]] = None if row[1] is None else Known(*row)
+        return compared
 
-    async def see(self, connection: Connection, run: int, seen: Mapping[str, str], known: Mapping[str, Known]) -> None:
-        """Note that *run* saw these entities (reference → scope), of which *known* was known before. A deletion that
-        was held of one is off the table.
+    async def see(self, connection: Connection, run: int, seen: Mapping[str, str], compared: Compared) -> None:
+        """Note that *run* saw what is the same as before, and these entities (reference → scope), as far as they were
+        known before. A deletion that was held of one is off the table.
         """
-        before = [known[ref] for ref in seen if ref in known]
+        before = [known for ref in seen if (known := compared.other.get(ref)) is not None]
         altered = [each.entity_ref for each in before if each.is_marked or each.scope != seen[each.entity_ref]]
         if altered:
             await self._do(connection, "see", run=run, refs=altered, scopes=[seen[ref] for ref in altered])
-        chunks: dict[int, bytearray] = {}
+        chunks = dict(compared.same)
         for each in before:
             chunk, place = divmod(each.slot, _CHUNK)
-            if chunk not in chunks:
-                chunks[chunk] = bytearray(b"0" * _CHUNK)
-            chunks[chunk][place] = _ONE
+            chunks[chunk] = chunks.get(chunk, 0) | 1 << (_CHUNK - 1 - place)
         if chunks:
-            bits = [each.decode() for each in chunks.values()]
+            bits = [f"{each:0{_CHUNK}b}" for each in chunks.values()]
             await self._do(connection, "mark", run=run, chunks=list(chunks), bits=bits)
 
     async def forget_seen(self, connection: Connection, *, but: int) -> None:
@@ -160,6 +188,11 @@ class Ledger:
         async with connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(_QUERIES[query], {**self._whose, **parameters})
             return await cursor.fetchall()
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """As JSON: an array of Postgres's own takes ten times as long to make."""
+    return orjson.dumps(texts).decode()
 
 
 def _columns(entries: Sequence[Entry]) -> dict[str, Any]:

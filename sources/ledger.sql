@@ -1,15 +1,31 @@
--- Row by row, whatever Postgres thinks of the table: without statistics it would read all of a connector's rows.
--- name: known
-SELECT r.entity_ref, r.content_hash, r.generation, r.source_version, r.observed_at, r.scope, r.slot,
-  r.withdrawn OR r.kept OR r.hold_id IS NOT NULL,
-  r.seen_run = %(run)s OR coalesce(get_bit(s.bits, (r.slot %% 2048)::int) = 1, false)
-FROM unnest(%(refs)b::text[]) AS asked (entity_ref)
-CROSS JOIN LATERAL (
-  SELECT * FROM ingestion_entity_refs AS known
-  WHERE known.connector = %(connector)s AND known.entity_ref = asked.entity_ref AND known.cluster_id = %(cluster)s
-  LIMIT 1
-) AS r
-LEFT JOIN ingestion_seen AS s ON s.connector = %(connector)s AND s.run = %(run)s AND s.chunk = r.slot / 2048
+-- What is as the page says it is comes as bits, chunk by chunk; all else row by row, with nothing in it where the entity
+-- is not known. Both tables are looked up key by key, whatever Postgres thinks of them: without statistics it would read
+-- all of a connector's rows, or of a run's chunks once for each entity.
+-- name: compare
+WITH met AS MATERIALIZED (
+  SELECT asked.entity_ref, r.content_hash, r.generation, r.source_version, r.observed_at, r.scope, r.slot,
+    r.withdrawn OR r.kept OR r.hold_id IS NOT NULL AS is_marked,
+    r.seen_run = %(run)s OR coalesce(get_bit(s.bits, (r.slot %% 2048)::int) = 1, false) AS is_seen,
+    asked.content_hash <> '' AND asked.content_hash = r.content_hash AND asked.scope = r.scope
+      AND r.observed_at >= %(lives_from)s AS is_same
+  FROM ROWS FROM (json_array_elements_text(%(refs)s::json), json_array_elements_text(%(hashes)s::json),
+    json_array_elements_text(%(scopes)s::json)) AS asked (entity_ref, content_hash, scope)
+  LEFT JOIN LATERAL (
+    SELECT known.*, known.slot / 2048 AS chunk FROM ingestion_entity_refs AS known
+    WHERE known.connector = %(connector)s AND known.entity_ref = asked.entity_ref AND known.cluster_id = %(cluster)s
+    LIMIT 1
+  ) AS r ON true
+  LEFT JOIN LATERAL (
+    SELECT bits FROM ingestion_seen
+    WHERE connector = %(connector)s AND run = %(run)s AND chunk = r.chunk
+    LIMIT 1
+  ) AS s ON true
+)
+SELECT entity_ref, content_hash, generation, source_version, observed_at, scope, slot, is_marked, is_seen
+FROM met WHERE (is_same AND NOT is_marked AND NOT is_seen) IS NOT TRUE
+UNION ALL
+SELECT NULL, bit_or(set_bit(0::bit(2048), (slot %% 2048)::int, 1))::text, NULL, NULL, NULL, NULL, slot / 2048, NULL, NULL
+FROM met WHERE is_same AND NOT is_marked AND NOT is_seen GROUP BY slot / 2048
 
 -- name: mark
 INSERT INTO ingestion_seen AS s (connector, run, chunk, bits)

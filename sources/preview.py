@@ -15,7 +15,7 @@ from sources.guard import allows
 from sources.leases import Connection, Pool, autocommitting
 from sources.ledger import Known, Ledger
 from sources.pages import PageReader, Treadmill
-from sources.sifting import LeftOut, Moment, Sifted, candidates, sift
+from sources.sifting import LeftOut, Moment, Sifted, asking, candidates, sift
 
 _QUERIES: Final = statements(Path(__file__).with_name("ledger.sql"))
 _NO_RUN: Final = -1
@@ -64,10 +64,11 @@ async def preview(
         while (page := await reader.next()) is not None:
             found, sifted = candidates(page, connector.sieve)
             async with pool.connection() as connection, autocommitting(connection):
-                known = await ledger.known(connection, _NO_RUN, {each.entity_ref for each in found})
+                refs = {each.entity_ref for each in found}
+                compared = await ledger.compare(connection, _NO_RUN, asking(list(refs)))
+            known = {ref: each for ref, each in compared.other.items() if each is not None}
             again = {
-                ref: known[ref]._replace(is_seen=True) if ref in known else _seen(ref)
-                for ref in reading.seen & {each.entity_ref for each in found}
+                ref: known[ref]._replace(is_seen=True) if ref in known else _seen(ref) for ref in reading.seen & refs
             }
             moment = Moment(now_ms=int(time.time() * 1000), left_out=reading.left_out)
             sift(found, {**known, **again}, connector.sieve, moment, sifted)

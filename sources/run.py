@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -12,10 +11,10 @@ from schemas.errors import CursorExpiredError, PartialRunError
 from sources.base import Cursor, Page
 from sources.connector import Connector, Place
 from sources.leases import Lease, autocommitting
-from sources.ledger import Known, Ledger
+from sources.ledger import Compared, Ledger
 from sources.pages import PageReader, Treadmill
 from sources.publisher import Publisher
-from sources.sifting import LeftOut, Moment, Sifted, candidates, sift
+from sources.sifting import LeftOut, Moment, Sifted, candidates, said, sift
 from sources.states import Counts, Progress, State, States
 from sources.sweep import Sweep
 
@@ -120,16 +119,18 @@ class Run:
         """Publish what is new of *page*, and save that it was once Kafka has acknowledged it."""
         self._place.reached("page.read")
         found, result = candidates(page, self._connector.sieve)
-        async with self._place.pool.connection() as connection, autocommitting(connection):
-            known = await self._ledger.known(connection, self._run, {each.entity_ref for each in found})
         moment = Moment(now_ms=self._lease.now_ms(), is_full=self._state.is_full, left_out=self._left_out)
-        sift(found, known, self._connector.sieve, moment, result)
+        async with self._place.pool.connection() as connection, autocommitting(connection):
+            compared = await self._ledger.compare(connection, self._run, said(found, self._connector.sieve, moment))
+        other = [each for each in found if each.entity_ref in compared.other]
+        result.same = result.unchanged = len(found) - len(other)
+        sift(other, compared.other, self._connector.sieve, moment, result)
         for place, reason in result.refusals:
             self._log.warning("connector.document_refused", place=place, reason=reason)
         if result.prepared:
             await self._publish(result)
         self._place.reached("page.published")
-        await self._save(page, result, known)
+        await self._save(page, result, compared)
         self._place.reached("page.saved")
         return result
 
@@ -141,7 +142,7 @@ class Run:
         self._lease.check()
         await asyncio.to_thread(self._publisher.publish, [each.draft for each in sifted.prepared])
 
-    async def _save(self, page: Page, sifted: Sifted, known: Mapping[str, Known]) -> None:
+    async def _save(self, page: Page, sifted: Sifted, compared: Compared) -> None:
         run, counts = self._run, _counts(page, sifted)
         progress = Progress(
             cursor=page.cursor,
@@ -151,10 +152,9 @@ class Run:
             covers=page.covers,
             has_duplicates=sifted.again > 0,
         )
-        async with self._place.pool.connection() as connection:
-            await self._lease.prove(connection)
+        async with self._place.pool.connection() as connection, self._lease.proven(connection):
             await self._ledger.write(connection, run, [each.entry for each in sifted.prepared])
-            await self._ledger.see(connection, run, sifted.seen | sifted.spared, known)
+            await self._ledger.see(connection, run, sifted.seen | sifted.spared, compared)
             await self._ledger.withdraw(connection, run, sifted.withdrawn)
             self._is_paused = await self._states.save_page(connection, run, progress, counts)
         self._place.metrics.took(self._connector.id, counts.published, counts.unchanged, counts.refused)

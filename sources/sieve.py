@@ -21,6 +21,8 @@ from sources.publisher import Draft, checked
 Verdict = Literal["new", "changed", "renewed", "unchanged", "again"]
 """`again`: this run has seen it before."""
 
+_EVER: Final = -(2**63)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _UNHASHED: Final = frozenset({"observedAt", "version", "id"})
 
 
@@ -61,7 +63,7 @@ class Sieve:
     ) -> None:
         self._connector, self._mapper = connector, mapper
         self._tenant, self._is_complete = tenant, is_complete
-        self._renewal_ms = None if renewal is None else renewal.total_seconds() * 1000
+        self._renewal = renewal
         self.fingerprint: Final = f"{mapper.fingerprint}:{tenant}:{int(is_complete)}"
         """Changes whenever the same item may lead to another change."""
         self._key = blake2b(self.fingerprint.encode(), digest_size=32).digest()
@@ -71,7 +73,13 @@ class Sieve:
         change = item.change
         is_delete = change.get("op") == "delete"
         ref = _stated_ref(change) if is_delete else _entity_ref(change.get("entity"))
-        return None if ref is None else Candidate(item, ref, self._hash(change), is_delete)
+        if ref is None:
+            return None
+        return Candidate(item, ref, "" if is_delete else self._hash(change), is_delete)
+
+    def lives_from(self, now_ms: int) -> int:
+        """Return when that was observed, or later, whose record lives on: what is older is published again."""
+        return _EVER if self._renewal is None else now_ms - int(self._renewal / _MILLISECOND) + 1
 
     def verdict(self, candidate: Candidate, known: Known | None, *, now_ms: int) -> Verdict:
         if known is None:
@@ -80,7 +88,7 @@ class Sieve:
             return "again"
         if not candidate.content_hash or known.content_hash != candidate.content_hash:
             return "changed"
-        if self._renewal_ms is not None and now_ms - known.observed_at >= self._renewal_ms:
+        if known.observed_at < self.lives_from(now_ms):
             return "renewed"
         return "unchanged"
 

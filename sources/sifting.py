@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from schemas.errors import Skippable
 from sources.base import Page
-from sources.ledger import Known
+from sources.ledger import Known, Said
 from sources.sieve import Candidate, Prepared, Sieve
 
 NO_REFERENCE = "it cannot be told which entity this is about: kind or name is missing"
@@ -26,12 +26,15 @@ class Sifted:
     """Scopes in which something could not be understood: what is missing there may be that."""
     filtered: int = 0
     again: int = 0
+    same: int = 0
+    """What the ledger itself found to be as it was: it is in none of the others."""
     unchanged: int = 0
+    """That, and what else has not changed."""
 
     @property
     def fresh(self) -> int:
         """How many entities of the page the run had not seen before."""
-        return len(self.prepared) + len(self.seen)
+        return len(self.prepared) + len(self.seen) + self.same
 
 
 def candidates(page: Page, sieve: Sieve) -> tuple[list[Candidate], Sifted]:
@@ -77,10 +80,29 @@ class Moment:
     """Of the run so far."""
 
 
+def said(found: Sequence[Candidate], sieve: Sieve, moment: Moment) -> Said:
+    """Return what the ledger has to compare: what is equal there needs no look from here."""
+    refs = [each.entity_ref for each in found]
+    # Of what a page holds twice, the first counts: the ledger could not tell which one that is.
+    if moment.is_full or len(set(refs)) < len(refs):
+        return asking(refs)
+    scopes = [each.item.scope for each in found]
+    if not all(map(_can_be_stored, set(scopes))):
+        return asking(refs)
+    hashes = [each.content_hash for each in found]
+    return Said(refs=refs, hashes=hashes, scopes=scopes, lives_from=sieve.lives_from(moment.now_ms))
+
+
+def asking(refs: Sequence[str]) -> Said:
+    """Ask for all that is known of *refs*."""
+    return Said(refs=refs, hashes=[""] * len(refs), scopes=[""] * len(refs), lives_from=0)
+
+
 def sift(
-    found: Sequence[Candidate], known: Mapping[str, Known], sieve: Sieve, moment: Moment, result: Sifted
+    found: Sequence[Candidate], known: Mapping[str, Known | None], sieve: Sieve, moment: Moment, result: Sifted
 ) -> Sifted:
-    """Return *result* with what becomes of *found*, given what the ledger knows of them.
+    """Return *result* with what becomes of *found*, given what the ledger knows of them. What the ledger found to be
+    as it was is not among *found*.
 
     Of an entity that a run meets twice the first counts: were it the last, two places that both hold it would take
     turns in every run.
@@ -117,3 +139,7 @@ def _prepare(each: Candidate, before: Known | None, sieve: Sieve, moment: Moment
         result.filtered += moment.left_out.is_new(each.entity_ref)
     else:
         result.prepared.append(prepared)
+
+
+def _can_be_stored(text: str) -> bool:
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= each <= "\udfff" for each in text))
