@@ -1,14 +1,18 @@
 """What a merge is given of one partition, and what comes of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from itertools import islice
+from typing import Final, Protocol
 
 from streams.outages import Outages
 from streams.policy import Policy
 from streams.rollout import PolicyRecord, Walk
 from streams.table import StateWrite, Stored
 from streams.transport import Output, Run
+
+READ_AT_ONCE: Final = 64
+"""States of a partition. Each may have megabytes."""
 
 
 @dataclass(slots=True)
@@ -31,8 +35,8 @@ class Written:
 class States(Protocol):
     """The table of a partition's states."""
 
-    def stored(self, partition: int, key: bytes) -> Stored | None:
-        """Return the state of *key* as it will be once all that is on its way is written."""
+    def stored(self, partition: int, keys: Sequence[bytes]) -> Sequence[Stored | None]:
+        """Return the states of *keys*, in their order, as they will be once all that is on its way is written."""
 
 
 class PartitionState:
@@ -62,8 +66,11 @@ class PartitionState:
         self.walk: Walk | None = None
         """The way of a changed policy through the keys, while it is under way."""
 
-    def stored(self, key: bytes) -> Stored | None:
-        return self._table.stored(self.partition, key)
+    def stored(self, keys: Iterable[bytes]) -> Iterator[tuple[bytes, Stored | None]]:
+        """Yield each of *keys* with its state, read some at a time."""
+        waiting = iter(keys)
+        while asked := list(islice(waiting, READ_AT_ONCE)):
+            yield from zip(asked, self._table.stored(self.partition, asked), strict=True)
 
     def next_version(self) -> int:
         """Return a version greater than all before it in this partition."""

@@ -76,8 +76,8 @@ class Processor:
         changes: dict[bytes, list[Pending]] = {}
         for run, tally in zip(runs, tallies, strict=True):
             self._intake.read(run, tally, changes)
-        for key, pending in changes.items():
-            stored = state.stored(key)
+        for key, stored in state.stored(changes):
+            pending = changes[key]
             if stored is None and not self._intake.belongs(key, state.partition):
                 self._intake.forward(key, pending)
             else:
@@ -90,8 +90,7 @@ class Processor:
     def merge_anew(self, keys: Iterable[bytes], state: PartitionState, now: int) -> Written:
         """Merge what is held of *keys*. Nothing is written of a key for which all is as it was."""
         written = Written()
-        for key in keys:
-            stored = state.stored(key)
+        for key, stored in state.stored(keys):
             if stored is None:
                 continue
             held = decode_records(stored.value)

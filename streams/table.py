@@ -5,7 +5,7 @@ deadline of a state stands in a header, so that recovery makes the index without
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import faust
@@ -86,6 +86,7 @@ class _StoreOptions(RocksDBOptions):
 
     def as_options(self) -> Any:
         options = super().as_options()
+        options.set_compression_type(rocksdict.DBCompressionType.lz4())
         options.set_level_zero_file_num_compaction_trigger(COMPACTED_FILES)
         options.set_level_zero_slowdown_writes_trigger(SLOWED_FILES)
         options.set_level_zero_stop_writes_trigger(STOPPED_FILES)
@@ -110,13 +111,12 @@ class RunTable(faust.Table):
         store.rocksdb_options = _StoreOptions(**self.options, use_rocksdict=True)
         return store
 
-    def stored(self, partition: int, key: bytes) -> Stored | None:
-        """Return the state of *key* as it will be once all that is on its way is written."""
-        held = self._unanswered.get((partition, key))
-        if held is not None:
-            return held[1]
-        local = self._db(partition).get(key)
-        return None if local is None else _stored(local)
+    def stored(self, partition: int, keys: Sequence[bytes]) -> list[Stored | None]:
+        """Return the states of *keys*, in their order, as they will be once all that is on its way is written."""
+        held = [self._unanswered.get((partition, key)) for key in keys]
+        # Asked for all at once, RocksDB takes half the time.
+        local = iter(self._db(partition).get([key for key, found in zip(keys, held, strict=True) if found is None]))
+        return [_stored(next(local)) if found is None else found[1] for found in held]
 
     def reserved(self, partition: int, key: bytes) -> bytes | None:
         """Return the value of one of the processor's own keys as the broker has it."""
@@ -185,7 +185,7 @@ class RunTable(faust.Table):
         batch, highest = rocksdict.WriteBatch(raw_mode=True), self.highest_version(partition)
         for write, local in zip(newest.values(), self._db(partition).get(list(newest)), strict=True):
             if write.version > self._version_held(partition, write.key, local):
-                before = NEVER if local is None or _is_reserved(write.key) else _stored(local).deadline
+                before = NEVER if local is None or _is_reserved(write.key) else _state_of(local).deadline
                 _put(batch, write._replace(deadline_before=before))
                 highest = max(highest, write.version)
                 if write.value is None:
@@ -234,7 +234,7 @@ class RunTable(faust.Table):
     def _version_held(self, partition: int, key: bytes, local: bytes | None) -> int:
         if local is None:
             return self._forgotten.get((partition, key), -1)
-        return _version_of(key, local if _is_reserved(key) else _stored(local).value)
+        return _version_of(key, local if _is_reserved(key) else _state_of(local).value)
 
     def _db(self, partition: int) -> Any:
         return self.data._db_for_partition(partition)  # noqa: SLF001 - the store has no public way to a partition
@@ -279,7 +279,11 @@ def _epoch_of(value: bytes | None) -> int:
     return int(value.removesuffix(RELEASED)) if value else 0
 
 
-def _stored(local: bytes) -> Stored:
+def _stored(local: bytes | None) -> Stored | None:
+    return None if local is None else _state_of(local)
+
+
+def _state_of(local: bytes) -> Stored:
     (moment,) = _MOMENT.unpack_from(local)
     return Stored(local[_MOMENT.size :], NEVER if moment == _NO_MOMENT else moment)
 

@@ -61,7 +61,7 @@ class Upkeep:
 
         def act(state: PartitionState, now: int) -> Written:
             # One that is on its way to the broker may have a later deadline already.
-            found = ((key, state.stored(key)) for key in self._table.due(partition, now, DUE_KEYS))
+            found = state.stored(self._table.due(partition, now, DUE_KEYS))
             keys.extend(key for key, stored in found if stored is not None and stored.deadline <= now)
             written = self._merge_anew(keys, state, now)
             self._engine.metrics.expiries.inc(len(written.state))
@@ -72,8 +72,7 @@ class Upkeep:
     def _merge_anew(self, keys: Iterable[bytes], state: PartitionState, now: int) -> Written:
         """Merge each of *keys* anew, but those on which the process ended again and again."""
         written, crashes = Written(), self._engine.key_crashes
-        for key in keys:
-            stored = state.stored(key)
+        for key, stored in state.stored(keys):
             if stored is None:
                 continue
             version = records_version(stored.value)

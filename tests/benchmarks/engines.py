@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -166,9 +166,9 @@ def stock(bootstrap: str, topics: Topics, count: int, data_dir: Path, skip: int)
     class View:
         """Faust's table knows the partition by the event. It has no deadlines."""
 
-        def stored(self, _partition: int, key: bytes) -> Stored | None:
-            value = table.get(key)
-            return None if value is None else Stored(value, NEVER)
+        def stored(self, _partition: int, keys: Sequence[bytes]) -> list[Stored | None]:
+            found = map(table.get, keys)
+            return [None if value is None else Stored(value, NEVER) for value in found]
 
     states = {partition: PartitionState(View(), partition, 1 << 40) for partition in range(PARTITIONS)}
 
@@ -236,10 +236,11 @@ class Store:
         options.create_if_missing(True)  # noqa: FBT003 - RocksDB's own way
         self.partitions = [rocksdict.Rdict(str(self.directory / str(at)), options) for at in range(PARTITIONS)]
 
-    def stored(self, partition: int, key: bytes) -> Stored | None:
-        held = self.unanswered.get(key)
-        value = self.partitions[partition].get(key) if held is None else held[1]
-        return None if value is None else Stored(value, NEVER)
+    def stored(self, partition: int, keys: Sequence[bytes]) -> list[Stored | None]:
+        held = [self.unanswered.get(key) for key in keys]
+        local = iter(self.partitions[partition].get([key for key, at in zip(keys, held, strict=True) if at is None]))
+        found = [next(local) if at is None else at[1] for at in held]
+        return [None if value is None else Stored(value, NEVER) for value in found]
 
     def settle(self, flight: Flight) -> None:
         batch = rocksdict.WriteBatch(raw_mode=True)

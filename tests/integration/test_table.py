@@ -51,7 +51,7 @@ def table_in(data_dir) -> Iterator[RunTable]:
 
 
 def version_of(table):
-    stored = table.stored(0, KEY)
+    (stored,) = table.stored(0, [KEY])
     return None if stored is None else records_version(stored.value)
 
 

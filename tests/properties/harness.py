@@ -1,6 +1,7 @@
 """One installation in memory: the real Processor over in-memory partitions, on a clock that is set by hand."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -69,8 +70,8 @@ class MemoryTable:
     def __init__(self) -> None:
         self.states: dict[tuple[int, bytes], Stored] = {}
 
-    def stored(self, partition: int, key: bytes) -> Stored | None:
-        return self.states.get((partition, key))
+    def stored(self, partition: int, keys: Sequence[bytes]) -> list[Stored | None]:
+        return [self.states.get((partition, key)) for key in keys]
 
     def keep(self, partition: int, write: StateWrite) -> None:
         """As the engine does once the broker has answered."""
