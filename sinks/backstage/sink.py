@@ -30,7 +30,7 @@ from sinks.postgres.session import Session
 
 COUNT_SECONDS: Final = 60.0
 SWEPT_AT_ONCE: Final = 500
-AT_ONCE: Final = 2
+AT_ONCE: Final = 4
 """Shards that are spoken of at the same time, each on a connection of its own to Postgres."""
 _INT64: Final = 2**63
 _REFUSED: Final = (
