@@ -1,5 +1,6 @@
 """Whether Backstage may be asked at all: after a row of failures it is probed once an interval, and left alone."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,12 +28,14 @@ class Pace:
 
 
 class Circuit:
-    """Opens after failures in a row, or when Backstage asks to be left alone."""
+    """Opens after failures in a row, or when Backstage asks to be left alone. Several threads may tell it of them."""
 
     def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
         self._pace = pace
         self._clock = clock
+        self._told = threading.Lock()
         self._failures = 0
+        self._failures_ever = 0
         self._probe_at: float | None = None
 
     @property
@@ -44,20 +47,28 @@ class Circuit:
         """Until the next request may be sent; 0 = now."""
         return 0.0 if self._probe_at is None else max(0.0, self._probe_at - self._clock())
 
-    def require(self) -> None:
-        """Raise Retriable while Backstage is to be left alone."""
+    def require(self) -> int:
+        """Raise Retriable while Backstage is to be left alone; return what `failed` and `succeeded` want to know."""
+        known = self._failures_ever
         if left := self.seconds_left:
             raise Retriable(f"Backstage is away: it is asked again in {left:.0f} s")
+        return known
 
-    def failed(self, wait_seconds: float | None) -> None:
-        """*wait_seconds*: for how long Backstage asked to be left alone, where it did."""
-        self._failures += 1
-        if self._failures >= self._pace.failures or wait_seconds is not None:
-            pause = self._pace.probe_seconds if self._failures >= self._pace.failures else 0.0
-            self._probe_at = self._clock() + max(pause, wait_seconds or 0.0)
+    def failed(self, known: int, wait_seconds: float | None) -> None:
+        """What fails at the same time counts once. *wait_seconds*: for how long Backstage asked to be left alone."""
+        with self._told:
+            if known == self._failures_ever:
+                self._failures += 1
+                self._failures_ever += 1
+            if self._failures >= self._pace.failures or wait_seconds is not None:
+                pause = self._pace.probe_seconds if self._failures >= self._pace.failures else 0.0
+                self._probe_at = self._clock() + max(pause, wait_seconds or 0.0)
 
-    def succeeded(self) -> bool:
-        """Return whether Backstage was away before."""
-        was_away = self._failures > 0
-        self._failures, self._probe_at = 0, None
+    def succeeded(self, known: int) -> bool:
+        """Return whether Backstage was away before, unless another request has failed since this one was begun."""
+        with self._told:
+            if known != self._failures_ever:
+                return False
+            was_away = self._failures > 0
+            self._failures, self._probe_at = 0, None
         return was_away

@@ -54,12 +54,15 @@ class Standing:
 
 
 class Emissions:
-    """The rows of one tenant."""
+    """The rows of one tenant, over one connection: one thread at a time."""
 
     def __init__(self, session: Session, sink: str, tenant: str) -> None:
         self._session = session
         self._sink = sink
         self._tenant = tenant
+
+    def close(self) -> None:
+        self._session.close()
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Cursor]:

@@ -1,12 +1,15 @@
 """Backstage and the rows about it, kept in step: what is said of a shard and what was answered, in one transaction.
 
 The transaction stays open while Backstage is asked, and holds the shard: two processes never speak of one shard at
-once. One that ends in between leaves the rows as they were, and the same is said again.
+once. One that ends in between leaves the rows as they were, and the same is said again. Different shards are spoken of
+at the same time, each in a transaction of its own: Backstage waits for its database most of the time that it needs.
 """
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from queue import SimpleQueue
 from typing import Final
 
 import psycopg
@@ -25,18 +28,22 @@ _REMOVED: Final = Verdict(state="removed")
 
 
 class Feed:
-    """Carries changes of shards on, and whole shards."""
+    """Carries changes of shards on, and whole shards. *lanes*: as many shards as these are spoken of at once."""
 
     def __init__(
         self,
-        emissions: Emissions,
+        lanes: Sequence[Emissions],
         line: Line,
         metrics: BackstageMetrics,
         pace: Pace,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._emissions = emissions
+        self._emissions = lanes[0]
+        self._free = SimpleQueue[Emissions]()
+        self._lanes = len(lanes)
+        for lane in lanes:
+            self._free.put(lane)
         self._line = line
         self._metrics = metrics
         self._pace = pace
@@ -47,14 +54,17 @@ class Feed:
 
         Raises Retriable; what was answered by then is not said again when the call is repeated.
         """
-        began, left, refused = self._clock(), len(changes), dict[str, str]()
-        self._metrics.unconfirmed.set(left)
-        for shard, part in _parts(changes):
-            if self._clock() - began > self._pace.batch_seconds:
-                raise Retriable("Backstage is slow: the rest of the batch follows after a pause")
-            refused |= self._carry(shard, part)
-            left -= len(part)
-            self._metrics.unconfirmed.set(left)
+        self._metrics.unconfirmed.set(len(changes))
+        until = self._clock() + self._pace.batch_seconds
+        with ThreadPoolExecutor(self._lanes, thread_name_prefix="backstage") as pool:
+            begun = [pool.submit(self._carry, shard, found, until) for shard, found in _by_shard(changes).items()]
+            wait(begun, return_when=FIRST_EXCEPTION)
+            # After a failure, the shards that were not begun are left for the next try.
+            pool.shutdown(cancel_futures=True)
+        refused = dict[str, str]()
+        for shard in begun:
+            if not shard.cancelled():
+                refused |= shard.result()
         return refused
 
     def put(self, shard: int) -> None:
@@ -84,25 +94,36 @@ class Feed:
         self._line.change(shard, [Item(ref=each.ref, content=None) for each in gone if held[each.ref].has_content])
         self._emissions.record(cursor, [(each, _REMOVED) for each in gone])
 
-    def _carry(self, shard: int, changes: Sequence[Change]) -> dict[str, str]:
-        with self._emissions.shard(shard) as cursor:
-            made = plan(changes, self._emissions.read(cursor, (change.ref for change in changes)))
+    def _carry(self, shard: int, changes: Sequence[Change], until: float) -> dict[str, str]:
+        """Carry on what one shard has of a batch: in order, in as many deltas as it takes."""
+        refused, lane = dict[str, str](), self._free.get()
+        try:
+            for begin in range(0, len(changes), PIECE):
+                if self._clock() > until:
+                    raise Retriable("Backstage is slow: the rest of the batch follows after a pause")
+                part = changes[begin : begin + PIECE]
+                refused |= self._carry_part(lane, shard, part)
+                self._metrics.unconfirmed.dec(len(part))
+        finally:
+            self._free.put(lane)
+        return refused
+
+    def _carry_part(self, lane: Emissions, shard: int, changes: Sequence[Change]) -> dict[str, str]:
+        with lane.shard(shard) as cursor:
+            made = plan(changes, lane.read(cursor, (change.ref for change in changes)))
             verdicts = self._line.change(shard, [Item(ref=each.ref, content=each.content) for each in made.send])
             judged = [*made.judged, *((each, verdicts[each.ref]) for each in made.send)]
-            self._emissions.record(cursor, judged)
-            self._emissions.advance(cursor, made.unchanged)
+            lane.record(cursor, judged)
+            lane.advance(cursor, made.unchanged)
         _tell(shard, verdicts)
         return {each.ref: verdict.reason or "" for each, verdict in judged if verdict.state == "refused"}
 
 
-def _parts(changes: Iterable[Change]) -> Iterable[tuple[int, Sequence[Change]]]:
-    """Part *changes* by shard, and into as many as one delta takes."""
+def _by_shard(changes: Iterable[Change]) -> Mapping[int, Sequence[Change]]:
     by_shard = defaultdict[int, list[Change]](list)
     for change in changes:
         by_shard[change.shard].append(change)
-    for shard, found in sorted(by_shard.items()):
-        for begin in range(0, len(found), PIECE):
-            yield shard, found[begin : begin + PIECE]
+    return by_shard
 
 
 def _tell(shard: int, verdicts: dict[str, Verdict]) -> None:

@@ -122,25 +122,25 @@ class Line:
             ) from None
 
     def _ask(self, act: Callable[[], T]) -> T:
-        self._circuit.require()
+        known = self._circuit.require()
         try:
             answer = act()
         except AwayError as error:
             self._is_checked = False
             self.was_away = True
-            self._circuit.failed(error.wait_seconds)
+            self._circuit.failed(known, error.wait_seconds)
             self._metrics.circuit_open.set(int(self._circuit.is_open))
             raise
         except RejectedError:
-            self._heard()
+            self._heard(known)
             raise
-        self._heard()
+        self._heard(known)
         return answer
 
-    def _heard(self) -> None:
-        if self._circuit.succeeded():
+    def _heard(self, known: int) -> None:
+        if self._circuit.succeeded(known):
             log.info("backstage.is_back")
-        self._metrics.circuit_open.set(0)
+        self._metrics.circuit_open.set(int(self._circuit.is_open))
 
 
 def pieces(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

@@ -30,6 +30,8 @@ from sinks.postgres.session import Session
 
 COUNT_SECONDS: Final = 60.0
 SWEPT_AT_ONCE: Final = 500
+AT_ONCE: Final = 4
+"""Shards that are spoken of at the same time, each on a connection of its own to Postgres."""
 _INT64: Final = 2**63
 _REFUSED: Final = (
     "Backstage refuses it: its reason is told by GET /v1/sinks/backstage/emissions?state=refused, and in its own log"
@@ -60,13 +62,15 @@ class BackstageSink(Sink):
         metrics = BackstageMetrics(settings.registry or CollectorRegistry())
         metrics.resync_interval.set(options.resync_seconds)
         self._metrics = metrics
-        self._session = Session(settings.dsn, settings.name)
         self._offsets = Offsets(settings.name)
         self._rebuilds = Rebuilds(settings.name, settings.topics)
-        self._emissions = Emissions(self._session, settings.name, options.tenant)
+        self._lanes = [
+            Emissions(Session(settings.dsn, settings.name), settings.name, options.tenant) for _ in range(AT_ONCE)
+        ]
+        self._emissions = self._lanes[0]
         client = BackstageClient(options.base_url, options.headers, self.pace)
         self._line = Line(client, Circuit(self.pace, time.monotonic), options.shards, metrics)
-        self._feed = Feed(self._emissions, self._line, metrics, self.pace)
+        self._feed = Feed(self._lanes, self._line, metrics, self.pace)
         self._resync = Resync(
             self._emissions,
             self._line,
@@ -147,7 +151,8 @@ class BackstageSink(Sink):
 
     def close(self) -> None:
         self._line.close()
-        self._session.close()
+        for lane in self._lanes:
+            lane.close()
 
     def _changes(self, batch: Iterable[Delivery]) -> list[Change]:
         """Return the newest change of each entity that is carried on. Raises DecodeError."""
