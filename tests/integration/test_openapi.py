@@ -3,13 +3,16 @@
 import asyncio
 import subprocess
 import sys
+import uuid
 from contextlib import closing
 from pathlib import Path
 
 from psycopg import AsyncConnection
 
 from mainstem.access import scopes, tokens
+from mainstem.dead_letters.window import Letters
 from schemas.database import migrate
+from schemas.topics import Topics
 from tests.integration.connector_rows import Rows
 from tests.integration.deliveries import hold, opened, upsert
 from tests.integration.test_api import put, serving
@@ -32,8 +35,10 @@ async def _token(dsn):
         return (await tokens.create(connection, tokens.Wanted(scopes=scopes.ALL, by="test"))).token
 
 
-def test_no_request_is_answered_by_what_is_not_documented(database, tmp_path):
+def test_no_request_is_answered_by_what_is_not_documented(database, kafka, tmp_path):
     migrate(database)
+    client = {"bootstrap.servers": kafka}
+    topics = Topics(prefix=f"t-{uuid.uuid4().hex[:8]}", partitions=1, replication_factor=1)
     put(database, "component:default/pay")
     with closing(opened(database)) as sink:
         sink.write([upsert("component:default/ledger", 1, spec={"dependsOn": ["db"], "owner": "team-pay"})], {})
@@ -46,7 +51,8 @@ def test_no_request_is_answered_by_what_is_not_documented(database, tmp_path):
         rows.state(last_error_class="SourceError", consecutive_failures=1, since='{"commit": "4f2a"}')
 
     token = asyncio.run(_token(database))
-    with serving(dsn=database, connectors=CONNECTORS, auth="tokens") as client:
+    letters = Letters(client=client, topics=topics, dsn=database)
+    with serving(dsn=database, dead_letters=letters, connectors=CONNECTORS, auth="tokens") as client:
         found = subprocess.run(
             [
                 *(Path(sys.executable).with_name("schemathesis"), "run", f"{client.base_url}/v1/openapi.json"),
