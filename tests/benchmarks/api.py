@@ -70,8 +70,6 @@ def seed(dsn: str, count: int, say: Callable[[int], object]) -> None:
                 batch += [entity, held]
             sink.write(batch, {})
             say(begin + _SEEDED_AT_ONCE)
-        while sink.tend() is not None:
-            pass
     finally:
         sink.close()
     with psycopg.connect(dsn, autocommit=True) as connection:
