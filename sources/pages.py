@@ -1,4 +1,4 @@
-"""The pages of a source, one ahead of whoever takes them; a source that hangs, or never ends, is stopped."""
+"""The pages of a source, two ahead of whoever takes them; a source that hangs, or never ends, is stopped."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -14,6 +14,8 @@ from sources.leases import DATABASE_AWAY
 
 PATIENCE_SECONDS: Final = 300.0
 """How long a source may take for one page."""
+_AHEAD: Final = 2
+"""One page is ready and the next is read: neither the source nor Postgres waits for the other."""
 BARREN_PAGES: Final = 3
 """After so many equal pages in a row that hold only what the run has seen, a source is taken to repeat itself."""
 EMPTY_PAGES: Final = 10_000
@@ -26,27 +28,45 @@ class PageReader:
     def __init__(self, generator: AsyncGenerator[Page], *, patience: float = PATIENCE_SECONDS) -> None:
         self._generator = generator
         self._patience = patience
-        self._coming: asyncio.Task[Page | None] | None = None
+        self._ready = asyncio.Queue[Page | Exception | None]()
+        self._room = asyncio.Semaphore(_AHEAD)
+        self._reading: asyncio.Task[None] | None = None
 
     async def next(self) -> Page | None:
-        """Return the next page, None after the last one. Raises what the source raised."""
-        if self._coming is None:
-            # Kept, so that whoever closes ends it, also where nobody waits for it any more.
-            self._coming = self._ask()
-        page = await self._coming
-        self._coming = None if page is None else self._ask()
+        """Return the next page, None after the last one. Raises what the source raised. Not to be called after that."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+            self._reading.add_done_callback(self._break_off)
+        page = await self._ready.get()
+        self._room.release()
+        if isinstance(page, Exception):
+            raise page
         return page
 
     async def close(self) -> None:
-        if self._coming is not None:
-            self._coming.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await self._coming
+        if self._reading is not None:
+            self._reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._reading
         with suppress(Exception):
             await self._generator.aclose()
 
-    def _ask(self) -> "asyncio.Task[Page | None]":
-        return asyncio.create_task(self._next())
+    async def _read(self) -> None:
+        page: Page | None = Page()
+        while page is not None:
+            await self._room.acquire()
+            try:
+                page = await self._next()
+            except Exception as error:  # noqa: BLE001 - whoever takes the pages is told of it, after those before it
+                self._ready.put_nowait(error)
+                return
+            self._ready.put_nowait(page)
+
+    def _break_off(self, reading: "asyncio.Task[None]") -> None:
+        # Where a source lets something of its own be cancelled, nothing would come, and be waited for.
+        if reading.cancelled():
+            broken = "the source broke off: something within it was cancelled"
+            self._ready.put_nowait(SourceUnreachableError(broken))
 
     async def _next(self) -> Page | None:
         try:

@@ -24,6 +24,11 @@ async def _hanging():
     yield Page()
 
 
+async def _let_it_read():
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
 def test_pages_come_in_order_and_none_comes_last():
     async def read():
         reader, closed = PageReader(_pages(range(3), [])), []
@@ -78,6 +83,62 @@ def test_a_source_that_gives_no_page_is_given_up():
 
     with pytest.raises(SourceUnreachableError, match="no page"):
         asyncio.run(read())
+
+
+def test_what_a_source_raises_comes_after_the_pages_before_it():
+    async def broken():
+        yield Page(cursor={"at": 0})
+        yield Page(cursor={"at": 1})
+        raise SourceUnreachableError("gone")
+
+    async def read():
+        reader, found = PageReader(broken()), []
+        try:
+            while True:
+                await _let_it_read()
+                found.append((await reader.next()).cursor["at"])
+        except SourceUnreachableError as error:
+            found.append(str(error))
+        await reader.close()
+        return found
+
+    assert asyncio.run(read()) == [0, 1, "gone"]
+
+
+def test_a_source_within_which_something_is_cancelled_is_not_waited_for():
+    async def broken():
+        yield Page()
+        raise asyncio.CancelledError
+
+    async def read():
+        reader = PageReader(broken())
+        try:
+            await reader.next()
+            async with asyncio.timeout(10):
+                await reader.next()
+        finally:
+            await reader.close()
+
+    with pytest.raises(SourceUnreachableError, match="broke off"):
+        asyncio.run(read())
+
+
+def test_a_source_is_read_no_further_than_two_pages_ahead():
+    async def read():
+        given = []
+
+        async def counted():
+            for number in range(9):
+                given.append(number)
+                yield Page()
+
+        reader = PageReader(counted())
+        await reader.next()
+        await _let_it_read()
+        await reader.close()
+        return given
+
+    assert asyncio.run(read()) == [0, 1, 2]
 
 
 def test_a_database_of_the_source_is_not_taken_for_ours():
