@@ -34,12 +34,19 @@ def migrate(dsn: str) -> None:
     A database that a later version migrated is left as it is: that version keeps it usable for this one.
     """
     from alembic import command  # noqa: PLC0415 - costs 1.2 s of every command if imported above
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - it too
 
     with _reachable(dsn) as connection:
         if _is_newer(_version(connection)):
             return
         connection.close()
-        command.upgrade(_config(lambda: _connect(dsn)), "head")
+        try:
+            command.upgrade(_config(lambda: _connect(dsn)), "head")
+        except DBAPIError as error:
+            if isinstance(error.orig, errors.InsufficientPrivilege):
+                told = error.orig.diag.message_primary
+                raise UnavailableError(f"{where(dsn)} cannot be migrated: {told}") from None
+            raise
 
 
 def check(dsn: str) -> str | None:

@@ -60,6 +60,8 @@ class Gate:
             return Caller(name="api.token")
         if not given.startswith(tokens.PREFIX):
             return await self._signed(pool, given)
+        if not tokens.FORM.fullmatch(given):
+            return None
         key, now = tokens.hashed(given), time.monotonic()
         until, caller = self._known.get(key, (0.0, None))
         if now < until:

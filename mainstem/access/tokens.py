@@ -1,6 +1,7 @@
 """The API's tokens: made, listed, revoked and found. A token itself is told once, to whoever makes it."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from schemas.statements import statements
 
 PREFIX: Final = "mst_"
 _SECRET_BYTES: Final = 32
+FORM: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
+"""What looks otherwise is no token: that is known without the database."""
 _ID_BYTES: Final = 6
 _QUERIES: Final = statements(Path(__file__).with_name("tokens.sql"))
 

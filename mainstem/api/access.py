@@ -9,16 +9,15 @@ from fastapi import Request, Response
 from psycopg_pool import AsyncConnectionPool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mainstem.access import audit, scopes
+from mainstem.access import audit, scopes, tenants
 from mainstem.access.gate import ANYBODY, Caller
 from mainstem.access.jwt import KeysUnavailableError
 from mainstem.api import locations
-from mainstem.api.description import SCOPE
+from mainstem.api.description import READS, SCOPE
 from mainstem.api.problems import Problem, answer, on_problem
 from mainstem.configuration.values import is_loopback
 
 _OPEN: Final = ("/livez", "/readyz", "/metrics")
-_READS: Final = ("GET", "HEAD", "OPTIONS")
 log = structlog.get_logger(__name__)
 
 
@@ -51,7 +50,7 @@ class Identified:
         async def settle(status: int) -> None:
             row, request.state.audited = request.state.audited, None
             if row is not None:
-                await _settle(request.app.state.pool, row, status)
+                await _settle(request.app.state.pool, caller_of(request).tenant, row, status)
 
         try:
             # The end of what was changed is noted before the caller is told of it.
@@ -87,13 +86,13 @@ async def authorise(request: Request) -> None:
         assert _is_open(request)
         return
     route = request.scope["route"]
-    scope = (route.openapi_extra or {}).get(SCOPE, scopes.READ)
+    scope = (route.openapi_extra or {}).get(SCOPE, scopes.READ if request.method in READS else None)
     if scope not in caller.scopes:
         raise Problem(403, "Forbidden", f"the token has not the scope {scope}")
     if scope == scopes.READ:
         return
     parameters = {**request.path_params, **request.query_params}
-    async with request.app.state.pool.connection() as connection:
+    async with tenants.inside(request.app.state.pool, caller.tenant) as connection:
         request.state.audited = await audit.begin(
             connection, caller, method=request.method, route=route.path_format, parameters=parameters
         )
@@ -123,7 +122,7 @@ def _astray(request: Request) -> str | None:
     if not is_loopback(host):
         return "without tokens only 127.0.0.1, ::1 and localhost are answered, and the header Host names another"
     origin = request.headers.get("origin")
-    if request.method not in _READS and origin is not None and not is_loopback(_hostname(origin)):
+    if request.method not in READS and origin is not None and not is_loopback(_hostname(origin)):
         return "without tokens no web page may change anything"
     return None
 
@@ -135,10 +134,10 @@ def _hostname(address: str) -> str:
         return ""
 
 
-async def _settle(pool: AsyncConnectionPool, row: int, status: int) -> None:
+async def _settle(pool: AsyncConnectionPool, tenant: str, row: int, status: int) -> None:
     """Note the end. What was done is done: the caller is told of it, although the log cannot be reached."""
     try:
-        async with pool.connection() as connection:
+        async with tenants.inside(pool, tenant) as connection:
             await audit.end(connection, row, status)
     except psycopg.Error as error:
         log.warning("api.audit_not_ended", row=row, status=status, error=type(error).__name__)

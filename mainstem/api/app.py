@@ -41,11 +41,12 @@ from mainstem.api import (
 from mainstem.api.body_cap import BodyCap
 from mainstem.api.census import count_for_ever
 from mainstem.api.description import describe
+from mainstem.api.headers import Guards
 from mainstem.api.location_refresh import refresh_for_ever
 from mainstem.api.locations import Locations
 from mainstem.api.measures import Measured, begin
 from mainstem.api.parameters import only_known
-from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_http_error, on_problem
+from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_http_error, on_problem, on_unexpected
 from mainstem.api.publishing import Kafka
 from mainstem.api.rendering import read_json
 from mainstem.dead_letters.window import Letters
@@ -60,6 +61,9 @@ STATEMENT_MS: Final = 10_000
 # What is asked for is in memory, and little of much: a plan that reads a whole table to save some looks into an index,
 # or that is compiled first, is the slower one here.
 _OPTIONS: Final = f"-c statement_timeout={STATEMENT_MS} -c random_page_cost=1.1 -c jit=off"
+WAITING: Final = 200
+"""So many requests wait for a connection to the database; what comes beyond is answered 503 at once."""
+_DOCS: Final = "/v1/docs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +97,9 @@ def make_app(settings: Settings) -> FastAPI:
         title="Mainstem",
         version="1",
         lifespan=_lifespan,
-        docs_url="/v1/docs",
+        docs_url=_DOCS,
         redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
         openapi_url="/v1/openapi.json",
         dependencies=[Depends(_admit)],
     )
@@ -111,10 +116,12 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(Declined, on_declined)
     app.add_exception_handler(DataError, _on_unstorable)
     app.add_exception_handler(psycopg.Error, _on_database_away)
+    app.add_exception_handler(Exception, on_unexpected)
     # Innermost: what it raises must reach the route as it is.
     app.add_middleware(BodyCap)
     app.add_middleware(access.Identified)
     app.add_middleware(Measured)
+    app.add_middleware(Guards, page=_DOCS)
     # Records and history before entities, of which any path that ends so could be one; dead letters before teams.
     for each in (
         operations,
@@ -154,6 +161,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         min_size=settings.pool_min,
         max_size=settings.pool_max,
         timeout=POOL_SECONDS,
+        max_waiting=WAITING,
         kwargs={"options": _OPTIONS, "connect_timeout": 5},
         configure=read_json,
         check=_is_alive,

@@ -1,5 +1,6 @@
-"""No body is read beyond a size: it would be held whole before anybody looks at it."""
+"""No body is read beyond a size, nor waited for beyond a time: it is held whole before anybody looks at it."""
 
+import asyncio
 from typing import Final
 
 from fastapi import HTTPException
@@ -7,10 +8,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BYTES: Final = 1_048_576
 """Room for a change, which has at most 1,000,000 bytes."""
+SECONDS: Final = 30.0
+"""So long a body may take, from its first part to its last."""
 
 
 class BodyCap:
-    """Answers 413 to whoever sends more than MAX_BYTES, whatever the length that was announced."""
+    """Answers 413 to whoever sends more than MAX_BYTES, whatever the length that was announced, and 408 to whoever
+    takes longer than SECONDS.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -19,11 +24,18 @@ class BodyCap:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        taken = 0
+        taken, is_whole = 0, False
+        until = asyncio.get_running_loop().time() + SECONDS
 
         async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
+            nonlocal taken, is_whole
+            try:
+                # Once it is there, whoever waits for more wants to know when the caller goes away.
+                async with asyncio.timeout_at(None if is_whole else until):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"the body took longer than {SECONDS:.0f} seconds") from None
+            is_whole = not message.get("more_body", False)
             taken += len(message.get("body", b""))
             if taken > MAX_BYTES:
                 raise HTTPException(413, f"the body has more than {MAX_BYTES} bytes")

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from mainstem.api import bodies, connectors, standings
+from mainstem.api.database import asking
 from mainstem.api.description import problems, resource
 from mainstem.api.parameters import Fields, IfNoneMatch, single
 from mainstem.api.problems import Problem
@@ -29,7 +30,7 @@ async def last_sync(
     """
     central = [each for each in connectors.configured(request) if each.is_central]
     wanted = [each for each in central if connector_id in (None, each.id)]
-    async with request.app.state.pool.connection() as connection:
+    async with asking(request) as connection:
         found = await steering.last_sync(connection, wanted)
     if found is None:
         raise Problem(404, "Not found", "no such connector reads a central repository")

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from mainstem.api import question_bodies
-from mainstem.api.database import ask
+from mainstem.api.database import ask, search
 from mainstem.api.description import answers
 from mainstem.api.entities import Many, lowered, owners
 from mainstem.api.fields import narrowed
@@ -49,7 +49,7 @@ async def list_conflicts(
     """
     filters = {"kinds": lowered(kind), "owners": owners(owner), "tiers": tier, "lifecycles": lifecycle, "tags": tag}
     ref, _, pointer = (key_of(cursor) or "").partition(" ")
-    rows = await ask(request, "looked_at", **filters, q=q or None, **{"from": ref}, limit=LOOKED_AT + 1)
+    rows = await ask(request, "looked_at", **filters, **await search(request, q), **{"from": ref}, limit=LOOKED_AT + 1)
     found: list[Row] = []
     policy = await present_policy(request)
     for page in _pages(rows[:LOOKED_AT]):

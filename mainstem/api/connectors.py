@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 
 from mainstem.access.scopes import OPERATE
 from mainstem.api import access, bodies, standings
+from mainstem.api.database import asking
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, number_of, page_of, single
@@ -30,7 +31,7 @@ async def list_connectors(
     """Return where every configured connector stands."""
     every = sorted(configured(request), key=lambda each: each.id)
     page, next_cursor = page_of(every, lambda each: each.id, limit, cursor)
-    async with request.app.state.pool.connection() as connection:
+    async with asking(request) as connection:
         found = await steering.statuses(connection, page)
     items = [narrowed(standings.status(*each), fields) for each in zip(page, found, strict=True)]
     return JSONResponse({"items": items, "next_cursor": next_cursor, "total": len(every)})
@@ -88,7 +89,7 @@ async def list_runs(
 ) -> JSONResponse:
     """Return the runs of a connector and what each came to."""
     connector, before = find(request, connector_id), number_of(cursor)
-    async with request.app.state.pool.connection() as connection:
+    async with asking(request) as connection:
         rows = await steering.runs(connection, connector, limit=limit + 1, cursor=before)
     items = [narrowed(standings.run(row), fields) for row in rows[:limit]]
     next_cursor = cursor_of(str(rows[limit - 1]["run"])) if len(rows) > limit else None
@@ -104,7 +105,7 @@ async def list_holds(
 ) -> JSONResponse:
     """Return the deletes that wait for a decision."""
     connector = find(request, connector_id)
-    async with request.app.state.pool.connection() as connection:
+    async with asking(request) as connection:
         found = await steering.holds(connection, connector)
     by_id = sorted(found, key=lambda each: str(each.hold_id))
     page, next_cursor = page_of(by_id, lambda each: str(each.hold_id), limit, cursor)
@@ -121,7 +122,7 @@ async def list_holds(
 async def approve(request: Request, connector_id: str, hold_id: UUID) -> JSONResponse:
     """Let held deletions happen: whoever runs the connector publishes them."""
     connector = find(request, connector_id)
-    async with request.app.state.pool.connection() as connection:
+    async with asking(request) as connection:
         await steering.approve(connection, connector, hold_id, by=access.caller_of(request).name)
     return JSONResponse({"hold_id": str(hold_id), "state": "approved"}, 202)
 
@@ -134,7 +135,7 @@ async def approve(request: Request, connector_id: str, hold_id: UUID) -> JSONRes
 async def reject(request: Request, connector_id: str, hold_id: UUID) -> JSONResponse:
     """Keep the entities of held deletions."""
     connector = find(request, connector_id)
-    async with request.app.state.pool.connection() as connection:
+    async with asking(request) as connection:
         await steering.reject(connection, connector, hold_id, by=access.caller_of(request).name)
     return JSONResponse({"hold_id": str(hold_id), "state": "rejected"})
 
@@ -151,14 +152,14 @@ def find(request: Request, connector_id: str) -> Configured:
 
 
 async def status(request: Request, connector: Configured) -> dict[str, Any]:
-    async with request.app.state.pool.connection() as connection:
+    async with asking(request) as connection:
         return standings.status(connector, await steering.status(connection, connector))
 
 
 async def steered(request: Request, connector_id: str, steer: Steer) -> dict[str, Any]:
     """Steer one connector; return its status after that."""
     connector = find(request, connector_id)
-    async with request.app.state.pool.connection() as connection:
+    async with asking(request) as connection:
         await steer(connection, connector)
     return await status(request, connector)
 
@@ -166,6 +167,6 @@ async def steered(request: Request, connector_id: str, steer: Steer) -> dict[str
 async def sync(request: Request, connector_id: str, *, full: bool) -> dict[str, Any]:
     """Ask for a run of one connector; return its status after that."""
     connector = find(request, connector_id)
-    async with request.app.state.pool.connection() as connection:
+    async with asking(request) as connection:
         await steering.request_sync(connection, connector, full=full)
     return await status(request, connector)

@@ -1,13 +1,15 @@
 """Asking the database for one request, and finding what a path names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, LiteralString
 from uuid import UUID
 
 from fastapi import Request
-from psycopg.rows import dict_row
+from psycopg import AsyncConnection
 
+from mainstem.access import tenants
 from mainstem.api.access import caller_of
 from mainstem.api.problems import Problem
 from mainstem.api.references import parse_ref
@@ -29,20 +31,42 @@ _ONE: Final = {
 }
 
 _PLANNED_ANEW: Final = ("upstream", "downstream")
+FEW: Final = 2_000
+"""So many hits of a search are looked up; where there are more, a page is soon filled by trying one after the other."""
 
 Noun = Literal["service", "team"]
 
 
 async def ask(request: Request, query: str, **parameters: Any) -> list[dict[str, Any]]:
-    """Return the rows of a statement of QUERIES in the tenant of *request*."""
-    async with request.app.state.pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        # What is asked with lists of any length is planned for the list that is there: a plan for all is one for short.
-        prepare = False if query in _PLANNED_ANEW else None
-        await cursor.execute(
-            _ONE.get(query) or QUERIES[query], {**parameters, "tenant": caller_of(request).tenant}, prepare=prepare
-        )
-        rows: list[dict[str, Any]] = await cursor.fetchall()
-        return rows
+    """Return the rows of a statement of QUERIES, in the tenant of *request*."""
+    # What is asked with lists of any length is planned for the list that is there: a plan for all is one for short.
+    is_search = parameters.get("q") or parameters.get("refs") is not None
+    prepare = False if is_search or query in _PLANNED_ANEW else None
+    return await told(request, _ONE.get(query) or QUERIES[query], parameters, prepare=prepare)
+
+
+async def told(
+    request: Request, statement: LiteralString, parameters: Mapping[str, Any], *, prepare: bool | None = None
+) -> list[dict[str, Any]]:
+    """Return the rows of *statement*, whose parameter `tenant` is that of *request*."""
+    tenant = caller_of(request).tenant
+    given = {**parameters, "tenant": tenant}
+    return await tenants.rows(request.app.state.pool, tenant, statement, given, prepare=prepare)
+
+
+def asking(request: Request) -> AbstractAsyncContextManager[AsyncConnection]:
+    """Return a connection, in a transaction that sees the tenant of *request* alone. Whoever answers a caller takes
+    it from here, or asks by the functions above: `app.state.pool` sees every tenant.
+    """
+    return tenants.inside(request.app.state.pool, caller_of(request).tenant)
+
+
+async def search(request: Request, q: str | None) -> dict[str, Any]:
+    """Return the parameters `refs` and `q` of a list that is narrowed to what has the words *q*, if any."""
+    if not q:
+        return {"refs": None, "q": None}
+    ((refs,),) = [row.values() for row in await ask(request, "search", q=q, most=FEW)]
+    return {"refs": refs, "q": q if refs is None else None}
 
 
 async def one(request: Request, noun: Noun, text: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 
 from mainstem.access.scopes import READ
 
@@ -28,6 +27,7 @@ _MEANINGS: Final = {
     401: "The token is missing, unknown or no longer holds.",
     403: "The token lacks the scope that the operation names.",
     404: "Nothing is called that.",
+    408: "The body took too long.",
     409: "It cannot be done as things stand.",
     413: "The body is too large.",
     422: "The body is not what is asked for.",
@@ -36,7 +36,8 @@ _MEANINGS: Final = {
 }
 _ANYWHERE: Final = (400, 503)
 _GUARDED: Final = (401, 403)
-_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_WITH_BODY: Final = (408, 413)
+READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _DERIVED: Final = ("HTTPValidationError", "ValidationError")
 _ETAG: Final = {"ETag": {"description": "Changes with the answer.", "schema": {"type": "string"}}}
 
@@ -60,15 +61,8 @@ def resource(model: Any, meaning: str) -> dict[int | str, dict[str, Any]]:
 def describe(app: FastAPI, *, has_tokens: bool) -> None:
     """Complete the OpenAPI document of *app*. Call when all routes are there.
 
-    Raises ValueError for a route that changes something and names no scope.
+    Raises ValueError for an operation that changes something and names no scope.
     """
-    for route in app.routes:
-        if (
-            isinstance(route, APIRoute)
-            and not _READS.issuperset(route.methods or ())
-            and SCOPE not in (route.openapi_extra or {})
-        ):
-            raise ValueError(f"{route.path} changes something and names no scope")
     document = app.openapi()
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
@@ -78,14 +72,17 @@ def describe(app: FastAPI, *, has_tokens: bool) -> None:
     if has_tokens:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
-    for operations in document["paths"].values():
-        for operation in operations.values():
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if method.upper() not in READS and SCOPE not in operation:
+                raise ValueError(f"{method.upper()} {path} changes something and names no scope")
             operation.setdefault(SCOPE, READ)
             responses = operation["responses"]
             # FastAPI takes it that a parameter that cannot be read is 422 as well.
             if _DERIVED[0] in str(responses.get("422")):
                 del responses["422"]
-            for status in (*_ANYWHERE, *(_GUARDED if has_tokens else ())):
+            with_body = _WITH_BODY if "requestBody" in operation else ()
+            for status in (*_ANYWHERE, *(_GUARDED if has_tokens else ()), *with_body):
                 responses[str(status)] = _problem(status)
             operation["responses"] = dict(sorted(responses.items()))
             for parameter in operation.get("parameters", ()):

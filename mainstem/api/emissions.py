@@ -5,10 +5,9 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
-from psycopg.rows import dict_row
 
 from mainstem.api import bodies
-from mainstem.api.access import caller_of
+from mainstem.api.database import told
 from mainstem.api.description import answers
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, Limit, cursor_of, key_of
@@ -36,16 +35,12 @@ async def list_emissions(
 ) -> Response:
     """Return what Backstage said last of each entity that the sink `backstage` carried on."""
     parameters: dict[str, Any] = {
-        "tenant": caller_of(request).tenant,
         "after": key_of(cursor) or "",
         "states": state,
         "shards": shard,
         "limit": limit + 1,
     }
-    pool = request.app.state.pool
-    async with pool.connection() as connection, connection.cursor(row_factory=dict_row) as found:
-        await found.execute(_QUERIES["list_emissions"], parameters)
-        rows = await found.fetchall()
+    rows = await told(request, _QUERIES["list_emissions"], parameters)
     items = [narrowed({**row, "confirmed_at": timestamp(row["confirmed_at"])}, fields) for row in rows[:limit]]
     next_cursor = cursor_of(rows[limit - 1]["entity_ref"]) if len(rows) > limit else None
     return JSONResponse({"items": items, "next_cursor": next_cursor})

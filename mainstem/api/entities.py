@@ -6,10 +6,9 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from psycopg.rows import dict_row
 
 from mainstem.api import bodies, shapes
-from mainstem.api.access import caller_of
+from mainstem.api.database import search, told
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, is_known, key_of, not_modified
@@ -47,14 +46,13 @@ async def list_entities(
 ) -> Response:
     """Return merged entities in the order of their references; filters of one kind are joined by "or"."""
     parameters = {
-        "tenant": caller_of(request).tenant,
         "after": key_of(cursor) or "",
         "kinds": lowered(kind),
         "owners": owners(owner),
         "tiers": tier,
         "lifecycles": lifecycle,
         "tags": tag,
-        "q": q or None,
+        **await search(request, q),
         "limit": limit + 1,
     }
     rows = await _rows(request, "list_entities", parameters, fields)
@@ -68,7 +66,7 @@ async def list_entities(
 async def get_entity(request: Request, ref: str, fields: Fields = None, if_none_match: IfNoneMatch = None) -> Response:
     """Return one merged entity, by its reference in any case."""
     parsed = parse_ref(ref)
-    rows = await _rows(request, "get_entity", {"tenant": caller_of(request).tenant, "ref": str(parsed)}, fields)
+    rows = await _rows(request, "get_entity", {"ref": str(parsed)}, fields)
     if not rows:
         raise Problem(404, "Not found", f"there is no entity {parsed}")
     etag = f'"{rows[0]["version"]}"'
@@ -86,10 +84,8 @@ def _item(row: dict[str, Any], fields: str | None) -> dict[str, Any]:
 async def _rows(request: Request, query: str, parameters: dict[str, Any], fields: str | None) -> list[dict[str, Any]]:
     """Return rows with their documents as text, unless parts of them are asked for."""
     statement = _QUERIES[query] if fields else _UNREAD[query]
-    async with request.app.state.pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(statement, parameters)
-        rows: list[dict[str, Any]] = await cursor.fetchall()
-        return rows
+    prepare = False if parameters.get("q") or parameters.get("refs") is not None else None
+    return await told(request, statement, parameters, prepare=prepare)
 
 
 def lowered(values: list[str] | None) -> list[str] | None:

@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from mainstem.access.scopes import OPERATE
 from mainstem.api import access, bodies, connectors, standings
+from mainstem.api.database import asking
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.parameters import IfNoneMatch, single
 from sources import steering
@@ -64,7 +65,7 @@ async def refresh(request: Request, name: str) -> JSONResponse:
 
 async def _every(request: Request) -> list[dict[str, Any]]:
     every = sorted(connectors.configured(request), key=lambda each: each.id)
-    async with request.app.state.pool.connection() as connection:
+    async with asking(request) as connection:
         found = await steering.statuses(connection, every)
     return [standings.status(*each) for each in zip(every, found, strict=True)]
 

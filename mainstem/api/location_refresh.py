@@ -10,7 +10,8 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool
 
-from mainstem.api.locations import PREFIX, Locations, Refresh, etags
+from mainstem.access.tenants import inside
+from mainstem.api.locations import PREFIX, TENANT, Locations, Refresh, etags
 
 log = structlog.get_logger(__name__)
 
@@ -89,12 +90,20 @@ async def refresh_for_ever(pool: AsyncConnectionPool, locations: Locations, refr
     while True:
         took = 0.0
         try:
-            async with pool.connection() as connection:
+            async with inside(pool, TENANT) as connection:
                 began = time.monotonic()
                 found = await etags(connection, locations)
                 took = time.monotonic() - began
             await teller.tell(found)
-        except (psycopg.Error, httpx2.HTTPError, LookupError, TypeError, ValueError) as error:
+        except (
+            psycopg.Error,
+            httpx2.HTTPError,
+            LookupError,
+            AttributeError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
             # The class alone: what was received stands in the text of some.
             log.warning("api.locations_not_refreshed", reason=_reason(error))
         await asyncio.sleep(max(refresh.seconds, REST_SHARE * took))

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import SecretStr
 
+from mainstem.access import tenants
 from mainstem.api.parameters import IfNoneMatch, is_known, not_modified
 from mainstem.api.problems import Problem
 from schemas.canonical import canonical_json
@@ -24,6 +25,9 @@ from schemas.statements import statements
 from sinks.backstage.descriptors import located, refusals, shard_of
 
 PREFIX: Final = "/backstage/v1/locations/"
+TENANT: Final = DEFAULT_TENANT
+"""Whose catalogue the files are: `api.locations` has one secret, which is for one tenant. A Backstage of another one is
+fed by the sink `backstage`, whose options name its tenant."""
 router = APIRouter(prefix=PREFIX.rstrip("/"), include_in_schema=False)
 
 _QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
@@ -59,11 +63,11 @@ async def get_location(request: Request, secret: str, name: str, if_none_match: 
     if locations is None or shard is None:
         # The same for whoever guesses the secret and for whoever has it.
         raise Problem(404, "Not found", "nothing is here")
-    async with request.app.state.pool.connection() as connection:
+    async with tenants.inside(request.app.state.pool, TENANT) as connection:
         refs = [each async for at, each in _refs(connection, locations) if at == shard]
         if is_known(_etag(refs), if_none_match):
             return not_modified(_etag(refs))
-        wanted = {"tenant": DEFAULT_TENANT, "refs": [ref for ref, _ in refs]}
+        wanted = {"tenant": TENANT, "refs": [ref for ref, _ in refs]}
         rows = await (await connection.execute(_QUERIES["location_entities"], wanted)).fetchall()
     etag = _etag((ref, content_hash) for ref, content_hash, _ in rows)
     body = b"".join(_document(ref, entity, locations.kinds) for ref, _, entity in rows)
@@ -83,9 +87,9 @@ async def _refs(
 ) -> AsyncIterator[tuple[int, tuple[str, str]]]:
     """Yield the shard, and reference and content hash, of every entity that is in a file, in the files' order."""
     kinds = None if locations.kinds is None else sorted(locations.kinds)
-    found = await connection.execute(_QUERIES["location_refs"], {"tenant": DEFAULT_TENANT, "kinds": kinds})
+    found = await connection.execute(_QUERIES["location_refs"], {"tenant": TENANT, "kinds": kinds})
     async for ref, content_hash in found:
-        yield shard_of(entity_key(DEFAULT_TENANT, ref), locations.shards), (ref, content_hash)
+        yield shard_of(entity_key(TENANT, ref), locations.shards), (ref, content_hash)
 
 
 def _shard(locations: Locations, secret: str, name: str) -> int | None:

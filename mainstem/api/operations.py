@@ -15,6 +15,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from mainstem.access import tenants
+from schemas.refs import DEFAULT_TENANT
+
 router = APIRouter(include_in_schema=False)
 
 _ANSWER_SECONDS: Final = 2.0
@@ -38,7 +41,8 @@ async def readyz(request: Request) -> Response:
 async def _hindrance(request: Request) -> str | None:
     """Return the class of what keeps the tables from being read, None where they can be."""
     try:
-        async with request.app.state.pool.connection(timeout=_ANSWER_SECONDS) as connection:
+        # As callers are answered: a user of the database that may not do so is one that answers nobody.
+        async with tenants.inside(request.app.state.pool, DEFAULT_TENANT, seconds=_ANSWER_SECONDS) as connection:
             await connection.execute("SELECT 1 FROM entities LIMIT 1")
     except Exception as error:  # noqa: BLE001 - whatever it is, the answer is that we are not ready
         return type(error).__name__

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from mainstem.api.headers import GUARDS
 from schemas.errors import UnknownNameError
 
 _PASSING: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -21,7 +23,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
         self.status, self.title, self.detail, self.more = status, title, detail, more
 
 
-def answer(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+def answer(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
     body = {
         "type": "about:blank",
         "title": problem.title,
@@ -29,7 +31,7 @@ def answer(problem: Problem, headers: dict[str, str] | None = None) -> JSONRespo
         "detail": problem.detail,
         **problem.more,
     }
-    return JSONResponse(body, problem.status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(body, problem.status, headers=dict(headers or {}), media_type="application/problem+json")
 
 
 async def on_problem(_: Request, error: Exception) -> JSONResponse:
@@ -49,6 +51,11 @@ async def on_declined(_: Request, error: Exception) -> JSONResponse:
     if isinstance(error, UnknownNameError):
         return answer(Problem(404, "Not found", str(error)))
     return answer(Problem(409, "Conflict", str(error)))
+
+
+async def on_unexpected(_: Request, __: Exception) -> JSONResponse:
+    """Tell nothing of it: what happened is for the log. This is answered outside of all that adds headers."""
+    return answer(Problem(500, "Internal server error", "that was our fault; the log of the API tells more"), GUARDS)
 
 
 async def on_bad_parameter(_: Request, error: Exception) -> JSONResponse:

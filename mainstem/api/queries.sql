@@ -22,6 +22,7 @@ WHERE tenant = %(tenant)s
   AND (%(tiers)s::text[] IS NULL OR service ->> 'tier' = ANY (%(tiers)s))
   AND (%(lifecycles)s::text[] IS NULL OR entity -> 'spec' ->> 'lifecycle' = ANY (%(lifecycles)s))
   AND (%(tags)s::text[] IS NULL OR entity -> 'metadata' -> 'tags' ?| %(tags)s)
+  AND (%(refs)s::text[] IS NULL OR entity_ref = ANY (%(refs)s))
   AND (%(q)s::text IS NULL OR search @@ plainto_tsquery('simple', translate(%(q)s, '-_./:@', '      ')))
 ORDER BY entity_ref
 LIMIT %(limit)s;

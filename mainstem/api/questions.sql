@@ -19,6 +19,7 @@ WHERE held.tenant = %(tenant)s
   AND (%(tiers)s::text[] IS NULL OR held.service ->> 'tier' = ANY (%(tiers)s))
   AND (%(lifecycles)s::text[] IS NULL OR held.entity -> 'spec' ->> 'lifecycle' = ANY (%(lifecycles)s))
   AND (%(tags)s::text[] IS NULL OR held.entity -> 'metadata' -> 'tags' ?| %(tags)s)
+  AND (%(refs)s::text[] IS NULL OR held.entity_ref = ANY (%(refs)s))
   AND (%(q)s::text IS NULL OR held.search @@ plainto_tsquery('simple', translate(%(q)s, '-_./:@', '      ')))
 ORDER BY held.entity_ref
 LIMIT %(limit)s;

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from mainstem.api import bodies, canonical
-from mainstem.api.database import ask, one, whole
+from mainstem.api.database import ask, one, search, whole
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.entities import Many, lowered
 from mainstem.api.fields import narrowed
@@ -47,7 +47,8 @@ async def list_services(
     An owner is a reference, a name or the id of a team.
     """
     filters = {"kinds": lowered(kind), "owners": lowered(owner), "tiers": tier, "lifecycles": lifecycle, "tags": tag}
-    found = await ask(request, "list_services", **filters, q=q or None, after=key_of(cursor) or "", limit=limit + 1)
+    wanted = {**filters, **await search(request, q)}
+    found = await ask(request, "list_services", **wanted, after=key_of(cursor) or "", limit=limit + 1)
     rows = await whole(request, "service", found[:limit])
     items = [narrowed(canonical.service(row, now=time.time()), fields) for row in rows]
     next_cursor = cursor_of(found[limit - 1]["entity_ref"]) if len(found) > limit else None

@@ -1,11 +1,11 @@
 -- name: service_named
 SELECT id::text, external_id AS entity_ref FROM services
-WHERE tenant_id = %(tenant)s AND split_part(external_id, '/', 2) = %(name)s
+WHERE tenant_id = %(tenant)s AND entity_name = %(name)s
 ORDER BY external_id;
 
 -- name: team_named
 SELECT id::text, external_id AS entity_ref FROM teams
-WHERE tenant_id = %(tenant)s AND split_part(external_id, '/', 2) = %(name)s
+WHERE tenant_id = %(tenant)s AND entity_name = %(name)s
 ORDER BY external_id;
 
 -- name: services
@@ -61,13 +61,17 @@ WHERE held.tenant_id = %(tenant)s
   AND (%(tiers)s::text[] IS NULL OR held.tier = ANY (%(tiers)s))
   AND (%(lifecycles)s::text[] IS NULL OR held.lifecycle = ANY (%(lifecycles)s))
   AND (%(tags)s::text[] IS NULL OR held.tags ?| %(tags)s)
-  AND (%(q)s::text IS NULL OR EXISTS (
-    SELECT FROM entities
+  AND (%(refs)s::text[] IS NULL OR held.external_id = ANY (%(refs)s))
+  -- No EXISTS, which is looked up for all services before the first is answered.
+  AND (%(q)s::text IS NULL OR (
+    SELECT search @@ plainto_tsquery('simple', translate(%(q)s, '-_./:@', '      ')) FROM entities
     WHERE entities.tenant = held.tenant_id AND entities.entity_ref = held.external_id
-      AND search @@ plainto_tsquery('simple', translate(%(q)s, '-_./:@', '      '))
   ))
 ORDER BY held.external_id
 LIMIT %(limit)s;
+
+-- name: search
+SELECT mainstem_search(%(q)s, %(most)s) AS refs;
 
 -- name: upstream
 SELECT target.id::text AS id, target_ref AS entity_ref, target.name, target.tier, target.lifecycle,

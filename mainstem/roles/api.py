@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -12,6 +11,7 @@ from mainstem.access.jwt import Issuer
 from mainstem.api.app import Settings, make_app
 from mainstem.api.locations import Locations, Refresh
 from mainstem.api.publishing import Kafka
+from mainstem.api.server import config_of
 from mainstem.config import JwtConfig, LocationRefreshConfig, LocationsConfig
 from mainstem.configured import configured
 from mainstem.dead_letters.window import Letters
@@ -20,19 +20,12 @@ from mainstem.policies import policy_of
 from mainstem.roles.role import RoleOptions, announce, listen
 from schemas.errors import UnavailableError
 
-ENDING_SECONDS: Final = 5
-"""For so long requests may go on when the process is told to end."""
-
 
 class Server(uvicorn.Server):
     """Ends the streams of events first: they would not end by themselves, and are waited for."""
 
     def __init__(self, app: FastAPI) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=ENDING_SECONDS
-            )
-        )
+        super().__init__(config_of(app))
         self._streams = app.state.streams
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -1,5 +1,5 @@
 -- name: tenant
-SELECT set_config('mainstem.tenant', %(tenant)s, true);
+SELECT set_config('role', 'mainstem_app', true), set_config('mainstem.tenant', %(tenant)s, true);
 
 -- name: every
 SELECT entity_ref, data_source, api_version, kind, metadata, spec, service, priority_score, content_hash,

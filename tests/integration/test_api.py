@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from mainstem.api.app import Settings, make_app
+from mainstem.api.server import config_of
 from mainstem.roles.role import listen
 from schemas.database import migrate
 
@@ -31,7 +32,7 @@ WHERE pid <> pg_backend_pid() AND datname = current_database()
 @contextmanager
 def serving(**settings):
     sock = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(make_app(Settings(**settings)), log_config=None))
+    server = uvicorn.Server(config_of(make_app(Settings(**settings))))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
     try:

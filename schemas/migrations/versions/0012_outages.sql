@@ -5,3 +5,5 @@ CREATE TABLE outages (
   version bigint NOT NULL,
   words jsonb NOT NULL
 );
+
+GRANT SELECT ON outages TO mainstem_app;

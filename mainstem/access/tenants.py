@@ -1,0 +1,42 @@
+"""The one way to ask the database on behalf of somebody: as a role that sees the rows of their tenant alone."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, LiteralString
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+# For the transaction alone: the next user of the connection begins with nothing.
+_ENTER: Final = "SELECT set_config('role', 'mainstem_app', true), set_config('mainstem.tenant', %s, true)"
+
+
+@asynccontextmanager
+async def inside(
+    pool: AsyncConnectionPool, tenant: str, *, seconds: float | None = None
+) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection in a transaction that sees *tenant* alone; it is committed at the end.
+
+    *seconds*: how long to wait for a connection, unless as the pool says.
+    """
+    async with pool.connection(timeout=seconds) as connection:
+        async with connection.pipeline():
+            await connection.execute(_ENTER, (tenant,))
+        yield connection
+
+
+async def rows(
+    pool: AsyncConnectionPool,
+    tenant: str,
+    statement: LiteralString,
+    parameters: Mapping[str, Any],
+    *,
+    prepare: bool | None = None,
+) -> list[dict[str, Any]]:
+    """Return the rows of one *statement* inside *tenant*, in one round trip."""
+    async with pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        async with connection.pipeline(), connection.transaction():
+            await connection.execute(_ENTER, (tenant,))
+            await cursor.execute(statement, parameters, prepare=prepare)
+        return await cursor.fetchall()
