@@ -14,6 +14,8 @@ MAX_NODES: Final = 100
 MAX_FIELDS: Final = 40
 MAX_LOSERS: Final = 5
 MAX_CANDIDATES: Final = 5
+MAX_CHANGES: Final = 5
+_MAX_POINTERS: Final = 10
 _MAX_VIA: Final = 3
 
 SAID_BY: Final = {
@@ -49,7 +51,11 @@ def brief(service: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def context(
-    service: Mapping[str, Any], duty: Mapping[str, Any] | None, graph: Mapping[str, Any], entity: Mapping[str, Any]
+    service: Mapping[str, Any],
+    duty: Mapping[str, Any] | None,
+    graph: Mapping[str, Any],
+    entity: Mapping[str, Any],
+    changes: Iterable[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return all that is told of *service* in an incident. *graph*: what depends on it, at any distance."""
     same = ("entity_ref", "name", "description", "tier", "lifecycle", "tags", "owner")
@@ -61,12 +67,19 @@ def context(
         "depends_on": listed([_neighbour(each) for each in neighbours["upstream"]], MAX_NEIGHBOURS),
         "direct_dependents": listed([_neighbour(each) for each in neighbours["downstream"]], MAX_NEIGHBOURS),
         "blast_radius": _extent(graph),
+        "recent_changes": [change(each) for each in changes],
         "freshness": service["freshness"],
         "synced_at": service["synced_at"],
         "merged_at": entity["merged_at"],
         "stale_connectors": entity["stale"],
         "said_by": _said_by(entity["provenance"]),
     }
+
+
+def change(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one change, its values cut."""
+    values = {name: cut(told[name]) for name in ("before", "after") if name in told}
+    return {**told, "changed": listed(told["changed"], _MAX_POINTERS), **values}
 
 
 def dependencies(graph: Mapping[str, Any], direction: str, most: int) -> dict[str, Any]:

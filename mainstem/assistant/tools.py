@@ -66,7 +66,8 @@ class Tools:
 
     async def get_service_context(self, context: Context, service: Service) -> CallToolResult:
         """Tell of one service what an incident needs first: what it is, owner and channel, who is on call, runbooks,
-        what it depends on, what depends on it directly and how much altogether, how fresh that is, and who says it.
+        what it depends on, what depends on it directly and how much altogether, what changed last, how fresh all that
+        is, and who says it.
 
         Begin with this.
         """
@@ -74,12 +75,13 @@ class Tools:
         async def told() -> dict[str, Any]:
             found = await self._get(context, "services", service)
             ref = found["entity_ref"]
-            duty, graph, entity = await asyncio.gather(
+            duty, graph, entity, changes = await asyncio.gather(
                 self._duty(context, ref),
                 self._graph(context, ref, "downstream", _ALL_STEPS),
                 self._get(context, "entities", ref, fields="merged_at,stale,provenance"),
+                self._changes(context, ref, limit=answers.MAX_CHANGES, fields="change,changed,connectors,at"),
             )
-            return answers.context(found, duty, graph, entity)
+            return answers.context(found, duty, graph, entity, changes)
 
         return _result(await self._named(context, service, told()))
 
@@ -118,6 +120,31 @@ class Tools:
 
         return _result(await self._named(context, service, told()))
 
+    async def get_recent_changes(
+        self,
+        context: Context,
+        service: Annotated[str | None, Field(max_length=300, description="Of one service; of all without it.")] = None,
+        since: Annotated[
+            str | None,
+            Field(max_length=40, description="Only from then on, as 2026-11-20T09:30:00Z; not with a service."),
+        ] = None,
+        limit: Annotated[int, Field(ge=1, le=50)] = 20,
+    ) -> CallToolResult:
+        """List what changed in the catalogue, newest first: which fields, before and after, and from which connectors.
+
+        Ask this for what may have caused an incident: a new owner, dependency or lifecycle. Deployments are not in it.
+        """
+
+        async def told() -> dict[str, Any]:
+            if service is None:
+                found = (await self._get(context, "history", since=since, limit=limit))["items"]
+            else:
+                named = service if ":" in service else await self._ref(context, service)
+                found = await self._changes(context, named, limit=limit)
+            return {"changes": [answers.change(each) for each in found]}
+
+        return _result(await self._named(context, service or "", told()))
+
     async def explain(
         self,
         context: Context,
@@ -138,7 +165,7 @@ class Tools:
         """
 
         async def told() -> dict[str, Any]:
-            named = service if ":" in service else (await self._get(context, "services", service))["entity_ref"]
+            named = service if ":" in service else await self._ref(context, service)
             found = (await self._get(context, "entities", named, "explain"))["fields"]
             fields = found if field is None else answers.chosen(found, field)
             if not fields:
@@ -155,11 +182,20 @@ class Tools:
             self.get_dependencies,
             self.get_blast_radius,
             self.get_on_call,
+            self.get_recent_changes,
             self.explain,
         )
 
     async def _get(self, context: Context, *steps: str, **query: Any) -> dict[str, Any]:
         return await self._asking.get(self._token(context), *steps, **query)
+
+    async def _ref(self, context: Context, service: str) -> str:
+        found: str = (await self._get(context, "services", service, fields="entity_ref"))["entity_ref"]
+        return found
+
+    async def _changes(self, context: Context, ref: str, **query: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self._get(context, "entities", ref, "history", **query))["items"]
+        return found
 
     async def _duty(self, context: Context, ref: str) -> dict[str, Any] | None:
         try:

@@ -29,13 +29,28 @@ from schemas.database import migrate
 from schemas.errors import ConfigError
 from sinks.postgres.model import id_of
 from tests.command_line import read_arguments
-from tests.integration.deliveries import hold, opened
+from tests.integration.deliveries import hold, opened, upsert
 from tests.integration.test_api import serving
 from tests.integration.test_services import CATALOGUE, FACTS, PAY, POLICY, content
 
-TOOLS = ["explain", "find_services", "get_blast_radius", "get_dependencies", "get_on_call", "get_service_context"]
+TOOLS = [
+    "explain",
+    "find_services",
+    "get_blast_radius",
+    "get_dependencies",
+    "get_on_call",
+    "get_recent_changes",
+    "get_service_context",
+]
 ALL_SCOPES = ["read", "override", "operate", "publish:manual"]
 PAGE = Path(__file__).parents[2] / "docs/how-to/ask-with-an-assistant.md"
+MOBILE = "component:default/mobile-app"
+LATELY = {
+    "spec": {"dependsOn": ["component:checkout-web", "component:payment-api"], "lifecycle": "deprecated"},
+    "change": "updated",
+    "changed": ["/spec/lifecycle"],
+    "merged_at": int(time.time() * 1000),
+}
 COMMAND = ["-m", "mainstem", "mcp"]
 
 
@@ -48,6 +63,7 @@ def dsn(postgres):
     migrate(found)
     with closing(opened(found)) as sink:
         sink.write(CATALOGUE, {})
+        sink.write([upsert(MOBILE, 2, **LATELY), upsert("component:default/theirs", 2, tenant="acme", **LATELY)], {})
         sink.write([hold(PAY, 1, content=content(FACTS, "somebody"), backstage=5, oncall=2)], {})
     yield found
     with psycopg.connect(postgres, autocommit=True) as admin:
@@ -150,7 +166,9 @@ def test_the_context_of_a_service_is_all_that_an_incident_asks_first(assistant):
     assert found["freshness"].pop("age_seconds") > 0
     assert found["on_call"]["freshness"].pop("age_seconds") > 0
     one_step = {"is_critical": False, "is_in_catalogue": True, "type": "runtime"}
-    assert {name: found[name] for name in found if name not in {"direct_dependents", "merged_at"}} == {
+    assert {
+        name: found[name] for name in found if name not in {"direct_dependents", "merged_at", "recent_changes"}
+    } == {
         "entity_ref": PAY,
         "name": "payment-api",
         "description": "Handles payment processing",
@@ -165,7 +183,7 @@ def test_the_context_of_a_service_is_all_that_an_incident_asks_first(assistant):
         "on_call": {
             "user_id": "user_jane",
             "name": "Jane Smith",
-            "until": "2026-01-30T09:00:00Z",
+            "until": "2096-01-30T09:00:00Z",
             "schedule_id": "PAY1",
             "source": "oncall",
             "freshness": {"state": "stale", "source": "oncall"},
@@ -220,6 +238,15 @@ def test_dependencies_are_told_with_the_way_by_which_they_are_reached(assistant)
 def test_what_breaks_with_a_service_is_cut_to_what_was_asked_for_and_counted_whole(assistant):
     found = assistant.told("get_blast_radius", service="payment-api", limit=1)
     assert (found["total"], names(found["services"]), found["left_out"]) == (3, ["checkout-web"], 2)
+
+
+def test_what_changed_is_told_of_one_service_and_of_all(assistant):
+    in_context = assistant.told("get_service_context", service="mobile-app")["recent_changes"]
+    of_one = assistant.told("get_recent_changes", service="mobile-app")["changes"]
+    of_all = assistant.told("get_recent_changes")["changes"]
+    changed = {"total": 1, "items": ["/spec/lifecycle"]}
+    told = [[(each["change"], each["changed"], each["connectors"]) for each in some] for some in (in_context, of_one)]
+    assert (told, [each["entity_ref"] for each in of_all]) == ([[("updated", changed, [])]] * 2, [MOBILE])
 
 
 def test_nobody_on_call_is_no_error(assistant):
