@@ -31,6 +31,7 @@ from mainstem.api import (
     history,
     incremental,
     locations,
+    manual,
     operations,
     records,
     services,
@@ -46,11 +47,11 @@ from mainstem.api.locations import Locations
 from mainstem.api.measures import Measured, begin
 from mainstem.api.parameters import only_known
 from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_http_error, on_problem
-from mainstem.api.publishing import Kafka
+from mainstem.api.publishing import Kafka, Publishing
 from mainstem.api.rendering import read_json
 from mainstem.dead_letters.window import Letters
 from mainstem.simulation.benches import Benches
-from schemas.errors import Declined
+from schemas.errors import Declined, NotAcknowledgedError, TopicMismatchError, UnavailableError
 from schemas.metrics import ApiMetrics, RoleMetrics
 from sources.steering import Configured
 from streams.policy import Policy
@@ -76,6 +77,7 @@ class Settings:
     issuer: Issuer | None = None
     connectors: tuple[Configured, ...] = ()
     kafka: Kafka | None = None
+    """None = nothing can be published."""
     policy: Policy = field(default_factory=Policy)
     """How records are merged, for explaining it."""
     run_dir: Path | None = None
@@ -100,6 +102,7 @@ def make_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.gate = Gate(settings.auth, settings.token, settings.issuer)
+    app.state.publishing = Publishing(settings.kafka)
     app.state.ready = RoleMetrics(settings.registry).ready
     app.state.metrics = ApiMetrics(settings.registry)
     app.state.benches = Benches()
@@ -111,6 +114,8 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(Declined, on_declined)
     app.add_exception_handler(DataError, _on_unstorable)
     app.add_exception_handler(psycopg.Error, _on_database_away)
+    for fault in (NotAcknowledgedError, TopicMismatchError, UnavailableError):
+        app.add_exception_handler(fault, _on_kafka_away)
     # Innermost: what it raises must reach the route as it is.
     app.add_middleware(BodyCap)
     app.add_middleware(access.Identified)
@@ -125,6 +130,7 @@ def make_app(settings: Settings) -> FastAPI:
         events,
         history,
         entities,
+        manual,
         connectors,
         incremental,
         central_config,
@@ -194,3 +200,8 @@ async def _on_unstorable(request: Request, error: Exception) -> Response:
 async def _on_database_away(request: Request, error: Exception) -> Response:
     del error
     return await on_problem(request, Problem(503, "Service unavailable", "the database does not answer; try again"))
+
+
+async def _on_kafka_away(request: Request, error: Exception) -> Response:
+    """Their sentences are for people: none holds a payload or a secret."""
+    return await on_problem(request, Problem(503, "Service unavailable", f"nothing was changed: {error}; try again"))

@@ -256,6 +256,18 @@ class Run(TypedDict, total=False):
     error: RunError | None
 
 
+class Receipt(TypedDict):
+    """Where Kafka keeps the change."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Receipts(TypedDict):
+    receipts: list[Receipt]
+
+
 class Validity(TypedDict):
     valid: bool
     entity_ref: str

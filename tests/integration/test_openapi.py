@@ -3,13 +3,17 @@
 import asyncio
 import subprocess
 import sys
+import uuid
 from contextlib import closing
 from pathlib import Path
 
 from psycopg import AsyncConnection
 
 from mainstem.access import scopes, tokens
+from mainstem.api.publishing import Kafka
+from mainstem.cluster import Cluster
 from schemas.database import migrate
+from schemas.topics import RESERVED_CONNECTORS, Topics
 from tests.integration.connector_rows import Rows
 from tests.integration.deliveries import hold, opened, upsert
 from tests.integration.test_api import put, serving
@@ -32,8 +36,13 @@ async def _token(dsn):
         return (await tokens.create(connection, tokens.Wanted(scopes=scopes.ALL, by="test"))).token
 
 
-def test_no_request_is_answered_by_what_is_not_documented(database, tmp_path):
+def test_no_request_is_answered_by_what_is_not_documented(database, kafka, tmp_path):
     migrate(database)
+    client = {"bootstrap.servers": kafka}
+    topics = Topics(prefix=f"t-{uuid.uuid4().hex[:8]}", partitions=1, replication_factor=1)
+    Cluster(client).create(map(topics.changes_definition, RESERVED_CONNECTORS))
+    # Nothing is merged here: whoever waits for it is answered 504.
+    (tmp_path / "schemathesis.toml").write_text("[parameters]\nwait = false\n")
     put(database, "component:default/pay")
     with closing(opened(database)) as sink:
         sink.write([upsert("component:default/ledger", 1, spec={"dependsOn": ["db"], "owner": "team-pay"})], {})
@@ -46,7 +55,8 @@ def test_no_request_is_answered_by_what_is_not_documented(database, tmp_path):
         rows.state(last_error_class="SourceError", consecutive_failures=1, since='{"commit": "4f2a"}')
 
     token = asyncio.run(_token(database))
-    with serving(dsn=database, connectors=CONNECTORS, auth="tokens") as client:
+    kafka = Kafka(client=client, topics=topics)
+    with serving(dsn=database, kafka=kafka, connectors=CONNECTORS, auth="tokens") as client:
         found = subprocess.run(
             [
                 *(Path(sys.executable).with_name("schemathesis"), "run", f"{client.base_url}/v1/openapi.json"),
