@@ -33,6 +33,7 @@ from mainstem.api import (
     locations,
     manual,
     operations,
+    overrides,
     records,
     services,
     simulate,
@@ -50,6 +51,8 @@ from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_htt
 from mainstem.api.publishing import Kafka, Publishing
 from mainstem.api.rendering import read_json
 from mainstem.dead_letters.window import Letters
+from mainstem.overrides.sets import Sets
+from mainstem.overrides.tending import Tending
 from mainstem.simulation.benches import Benches
 from schemas.errors import Declined, NotAcknowledgedError, TopicMismatchError, UnavailableError
 from schemas.metrics import ApiMetrics, RoleMetrics
@@ -120,9 +123,11 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyCap)
     app.add_middleware(access.Identified)
     app.add_middleware(Measured)
-    # Records and history before entities, of which any path that ends so could be one; dead letters before teams.
+    # Overrides before services, records and history before entities, of which any path that ends so could be one; dead
+    # letters before teams.
     for each in (
         operations,
+        overrides,
         services,
         dead_letters,
         teams,
@@ -169,7 +174,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await pool.open(wait=False)
     app.state.pool = pool
     app.state.metrics.watch_pool(pool.get_stats)
-    tasks = [asyncio.create_task(count_for_ever(pool, app.state.metrics))]
+    app.state.overrides = Sets(pool, app.state.publishing, settings.policy)
+    tending = Tending(pool, app.state.overrides, settings.policy, app.state.metrics)
+    tasks = [
+        asyncio.create_task(count_for_ever(pool, app.state.metrics)),
+        asyncio.create_task(tending.for_ever()),
+    ]
     if settings.locations is not None and settings.locations.refresh is not None:
         telling = refresh_for_ever(pool, settings.locations, settings.locations.refresh)
         tasks.append(asyncio.create_task(telling))
@@ -179,6 +189,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await app.state.streams.hub.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await pool.close()
 
 

@@ -15,7 +15,10 @@ CREATE TABLE manual_entities (
 CREATE TABLE override_sets (
   tenant_id text NOT NULL,
   entity_ref text NOT NULL,
+  -- As of a service.
   id uuid NOT NULL,
+  -- How the entity is called, spelled as the change spells it.
+  identity jsonb NOT NULL DEFAULT '{}',
   version bigint NOT NULL DEFAULT 0,
   confirmed_version bigint NOT NULL DEFAULT 0,
   -- Who alone may alter the set, and until when.
@@ -42,6 +45,7 @@ CREATE TABLE overrides (
   -- The value beneath when it was set, and when it was looked at last.
   beneath_then jsonb NOT NULL,
   beneath_seen jsonb NOT NULL,
+  state text NOT NULL CHECK (state IN ('active', 'redundant', 'drifted', 'orphaned')),
   PRIMARY KEY (tenant_id, entity_ref, field),
   FOREIGN KEY (tenant_id, entity_ref) REFERENCES override_sets (tenant_id, entity_ref) ON DELETE CASCADE
 );
