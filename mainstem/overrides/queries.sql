@@ -62,11 +62,22 @@ WHERE tenant = %(tenant)s AND entity_ref = %(ref)s
 ORDER BY data_source;
 
 -- name: due
-SELECT tenant_id, entity_ref FROM override_sets
+SELECT held.tenant_id, held.entity_ref
+FROM override_sets AS held
+LEFT JOIN entity_records AS merged
+  ON merged.tenant = held.tenant_id AND merged.entity_ref = held.entity_ref AND merged.data_source = 'override'
 WHERE (writer IS NULL OR writer_until < clock_timestamp()) AND (
-  version > confirmed_version OR (tenant_id, entity_ref) IN (
+  version > confirmed_version
+  OR (held.tenant_id, held.entity_ref) IN (
     SELECT tenant_id, entity_ref FROM overrides WHERE expires_at <= clock_timestamp()
   )
+  -- After a backup of the one or the other was restored: the processor holds a newer set, or none for a long time.
+  OR merged.source_version > version
+  OR coalesce(merged.source_version, 0) < confirmed_version
+    AND to_timestamp(confirmed_version / 1000) < clock_timestamp() - %(patience)s
+    AND EXISTS (
+      SELECT FROM overrides AS said WHERE said.tenant_id = held.tenant_id AND said.entity_ref = held.entity_ref
+    )
 )
 LIMIT %(limit)s;
 

@@ -6,7 +6,7 @@ Each process of the API does this; a set is one process's at a time.
 import asyncio
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -29,6 +29,8 @@ REST_SECONDS: Final = 1.0
 REST_SHARE: Final = 20
 REST_AT_MOST_SECONDS: Final = 15.0
 """A look rests for so many times as long as it took, within these bounds."""
+PATIENCE: Final = timedelta(minutes=10)
+"""For so long a set that Kafka acknowledged may be on its way to the tables; then it is taken for lost."""
 _AT_ONCE: Final = 50
 
 
@@ -60,7 +62,7 @@ class Tending:
         Raises what :meth:`Publishing.publish` raises: the others would fare no better.
         """
         async with self._pool.connection() as connection:
-            due = await rows_of(connection, "due", limit=_AT_ONCE)
+            due = await rows_of(connection, "due", limit=_AT_ONCE, patience=PATIENCE)
         for row in due:
             tenant, ref = row["tenant_id"], row["entity_ref"]
             try:

@@ -1,9 +1,12 @@
 """Overrides: what people say over the heads of connectors, on a real Kafka, a real processor and a real database."""
 
 import json
+import re
+import subprocess
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,8 @@ from tests.integration.catalogue import catalogue
 from tests.integration.installation import component
 
 TIER = "/service/tier"
+PAGE = (Path(__file__).parents[2] / "docs/how-to/override-a-field.md").read_text()
+BLOCKS = re.findall(r"^```bash\n(.*?)^```(?:\n\n```console\n(.*?)^```)?$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +155,28 @@ def test_what_a_writer_that_died_had_published_is_undone(stage, name):
         "deprecated",
         ["/spec/lifecycle"],
     )
+
+
+def test_a_set_that_kafka_lost_is_published_anew(stage, name):
+    override(stage, name)
+    ref = f"component:default/{name}"
+    stage.rows("DELETE FROM entity_records WHERE data_source = 'override' AND entity_ref = %s", ref)
+    stage.rows("UPDATE override_sets SET version = 1, confirmed_version = 1 WHERE entity_ref = %s", ref)
+    said = "SELECT source_version > 1 FROM entity_records WHERE data_source = 'override' AND entity_ref = %s"
+    assert stage.eventually(lambda: stage.rows(said, ref)) == [(True,)]
+
+
+def test_the_page_about_overrides_is_answered_as_it_says(stage):
+    say(stage, "pay", tier="tier2")
+    stage.eventually(lambda: stage.get("services/pay"))
+    base = str(stage.client.base_url).removeprefix("http://").rstrip("/")
+    told, expected = [], []
+    for block, answer in BLOCKS:
+        asked = block.replace("localhost:8080", base).splitlines()
+        told += [json.loads(subprocess.check_output(["bash", "-c", line])) for line in asked]
+        expected += [json.loads(answer)] if answer else [None] * len(asked)
+    tiers = [each and (each.get("tier") or each.get("service", {}).get("tier")) for each in told]
+    assert (tiers, told[1]) == (["tier1", None, "tier2", "tier3", None], expected[1])
 
 
 def test_without_kafka_nothing_is_overridden(stage, name):
