@@ -22,10 +22,10 @@ from schemas.statements import statements
 router = APIRouter(prefix="/v1", tags=["entities"])
 
 _QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
-_DOCUMENTS: Final = ("entity", "service", "provenance")
+_DOCUMENTS: Final = ("entity", "service")
 # What goes out whole is sent as the database writes it.
 _UNREAD: Final = {
-    name: _QUERIES[name].replace("entity, service, provenance", "entity::text, service::text, provenance::text")
+    name: _QUERIES[name].replace("entity, service, provenance", "entity::text, service::text, provenance")
     for name in ("get_entity", "list_entities")
 }
 

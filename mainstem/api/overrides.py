@@ -1,6 +1,7 @@
 """`/v1/services/{id}/override`: what people say of a service over the heads of connectors, field by field."""
 
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -23,13 +24,14 @@ from mainstem.api.shapes import timestamp
 from mainstem.overrides.fields import MalformedPointerError, objection, parse_field
 from mainstem.overrides.judging import Ground, Override
 from mainstem.overrides.sets import Held, Overrides, Sets, with_one
-from schemas.canonical import pointer
+from schemas.canonical import canonical_json, pointer
 from schemas.changes import parse_time
 from schemas.errors import MergeError, Skippable, ValidationError
 from schemas.refs import EntityRef
 
 router = APIRouter(prefix="/v1/services", tags=["services"])
 
+_MAX_DEPTH: Final = 100
 _ANSWERS: Final = (
     answers(200, bodies.Service | None, "With `wait`: the service; null when nobody vouches for it.")
     | answers(202, bodies.Receipts, "Kafka has it.")
@@ -66,7 +68,9 @@ async def list_overrides(
     found = await _sets(request).find(access.caller_of(request).tenant, ref=ref)
     items = await _shapes(request, found[0]) if found else []
     page, next_cursor = page_of(items, lambda each: str(each["field"]), limit, cursor)
-    return JSONResponse({"items": [narrowed(each, fields) for each in page], "next_cursor": next_cursor})
+    body = {"items": [narrowed(each, fields) for each in page], "next_cursor": next_cursor}
+    # What lies beneath may be nested deeper than JSONResponse writes.
+    return Response(canonical_json(body), media_type="application/json")
 
 
 @router.post(
@@ -143,6 +147,8 @@ async def _wanted(request: Request) -> Override:
         body = bodies.OverrideRequest.model_validate(found)
     except Unfit as error:
         raise refused((pointer(*map(str, each["loc"])), each["msg"]) for each in error.errors()) from None
+    if _is_deep(body.value):
+        raise refused([("/value", f"must not be nested deeper than {_MAX_DEPTH}")])
     place = _place(body.field)
     if why := objection(place):
         raise refused([("/field", why)])
@@ -153,6 +159,19 @@ async def _wanted(request: Request) -> Override:
         author=body.author or access.caller_of(request).name,
         expires_at=_moment(body.expires_at),
     )
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [inner for each in level for inner in _inner(each)]
+    return bool(level)
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _with(held: Held, ground: Ground, wanted: Override) -> Overrides:

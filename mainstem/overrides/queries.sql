@@ -14,7 +14,13 @@ DELETE FROM override_sets
 WHERE tenant_id = %(tenant)s AND entity_ref = %(ref)s AND version = 0 AND writer IS NULL;
 
 -- name: begin
-UPDATE override_sets AS held SET version = greatest(held.version + 1, extract(epoch FROM clock_timestamp()) * 1000)
+UPDATE override_sets AS held SET version = greatest(
+  held.version + 1,
+  extract(epoch FROM clock_timestamp()) * 1000,
+  -- Of a set that the tables have lost.
+  (SELECT least(source_version, 4611686018427387904) + 1 FROM entity_records
+   WHERE tenant = %(tenant)s AND entity_ref = %(ref)s AND data_source = 'override')
+)
 WHERE tenant_id = %(tenant)s AND entity_ref = %(ref)s AND writer = %(writer)s
 RETURNING version;
 
@@ -60,6 +66,9 @@ SELECT data_source, api_version, kind, metadata, spec, service, priority_score, 
 FROM entity_records
 WHERE tenant = %(tenant)s AND entity_ref = %(ref)s
 ORDER BY data_source;
+
+-- name: outages
+SELECT words FROM outages;
 
 -- name: due
 SELECT held.tenant_id, held.entity_ref

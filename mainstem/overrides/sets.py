@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -22,6 +22,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
+from mainstem.api.outages import outages_of
 from mainstem.api.publishing import Publishing, Said
 from mainstem.held import record_of
 from mainstem.overrides.judging import Drawn, Ground, Override, drawn
@@ -81,7 +82,8 @@ class Sets:
         """Return what lies beneath now. Raises MergeError."""
         async with self._connection() as connection:
             records = await records_of(connection, held.tenant, held.entity_ref)
-        return Ground.of(records, self._policy, now=time.time() * 1000)
+            policy = await present(connection, self._policy)
+        return Ground.of(records, policy, now=time.time() * 1000)
 
     async def alter(self, tenant: str, ref: str, alteration: Alteration, *, patience: float = CLAIM_SECONDS) -> Said:
         """Publish what *alteration* makes of the set, then keep it; return the change.
@@ -178,6 +180,12 @@ def with_one(overrides: Overrides, each: Override) -> Overrides:
 
 async def records_of(connection: AsyncConnection, tenant: str, ref: str) -> list[Record]:
     return [record_of(row) for row in await rows_of(connection, "records", tenant=tenant, ref=ref)]
+
+
+async def present(connection: AsyncConnection, policy: Policy) -> Policy:
+    """Return *policy* with the outages that the processor has heard of."""
+    intervals = outages_of(row["words"] for row in await rows_of(connection, "outages")).intervals
+    return replace(policy, outages=intervals) if intervals else policy
 
 
 def _override(row: Mapping[str, Any]) -> Override:

@@ -5,32 +5,32 @@ Each process of the API does this; a set is one process's at a time.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import psycopg
 import structlog
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from mainstem.overrides.judging import Ground, is_same
-from mainstem.overrides.sets import QUERIES, Held, Sets, held_of, records_of, rows_of
-from schemas.errors import ConflictError, MainstemError, Skippable
+from mainstem.overrides.sets import QUERIES, Held, Sets, held_of, present, records_of, rows_of
+from schemas.errors import ConflictError, Skippable
 from schemas.metrics import ApiMetrics
-from schemas.records import NEVER
 from streams.expiry import next_deadline
 from streams.policy import Policy
 
 log = structlog.get_logger(__name__)
 
 REST_SECONDS: Final = 1.0
-REST_SHARE: Final = 20
-REST_AT_MOST_SECONDS: Final = 15.0
+REST_SHARE: Final = 10
+REST_AT_MOST_SECONDS: Final = 5.0
 """A look rests for so many times as long as it took, within these bounds."""
 PATIENCE: Final = timedelta(minutes=10)
 """For so long a set that Kafka acknowledged may be on its way to the tables; then it is taken for lost."""
+_LAST_MS: Final = 253_402_300_799_000
+"""The end of the year 9999: what comes later never comes."""
 _AT_ONCE: Final = 50
 
 
@@ -46,15 +46,17 @@ class Tending:
     async def for_ever(self) -> None:
         """Look now and then. What fails is tried again at the next look."""
         while True:
-            rest = REST_SECONDS
-            try:
-                await self.publish_due()
-                began = time.monotonic()
-                await self.look_beneath()
-                rest = min(max(rest, REST_SHARE * (time.monotonic() - began)), REST_AT_MOST_SECONDS)
-            except (psycopg.Error, MainstemError) as error:
-                log.warning("overrides.not_tended", reason=type(error).__name__)
-            await asyncio.sleep(rest)
+            began = time.monotonic()
+            await self._try(self.look_beneath)
+            rest = REST_SHARE * (time.monotonic() - began)
+            await self._try(self.publish_due)
+            await asyncio.sleep(min(max(REST_SECONDS, rest), REST_AT_MOST_SECONDS))
+
+    async def _try(self, act: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await act()
+        except Exception as error:  # noqa: BLE001 - whatever it is, overrides must run out all the same
+            log.warning("overrides.not_tended", what=act.__name__, reason=type(error).__name__)
 
     async def publish_due(self) -> None:
         """Publish anew each set of which something has run out, or of which it is not known what Kafka has.
@@ -83,41 +85,44 @@ class Tending:
         """
         drifts: list[dict[str, Any]] = []
         async with self._pool.connection() as connection, connection.transaction():
-            asked = {"policy": self._policy.fingerprint, "limit": _AT_ONCE}
+            policy = await present(connection, self._policy)
+            told = f"{policy.fingerprint} {sorted(policy.outages.items())}"
+            asked = {"policy": told, "limit": _AT_ONCE}
             for row in await rows_of(connection, "changed_beneath", **asked):
                 (found,) = await rows_of(connection, "sets", **_key(row), id=None, name="")
-                drifts += await self._judge(connection, held_of(row["tenant_id"], found), row["fingerprint"])
+                drifts += await _judge(connection, policy, held_of(row["tenant_id"], found), row["fingerprint"])
         for each in drifts:
             self._metrics.override_drifts.inc()
             log.warning("override.drifted", **each)
 
-    async def _judge(self, connection: AsyncConnection, held: Held, fingerprint: str) -> list[dict[str, Any]]:
-        """Note how the overrides of a set stand; return those that have drifted since the last look."""
-        key = {"tenant": held.tenant, "ref": held.entity_ref}
-        looked: dict[str, Any] = {**key, "fingerprint": fingerprint, "look_again_at": None, "is_renamed": False}
-        drifted = []
-        try:
-            records = await records_of(connection, **key)
-            ground = Ground.of(records, self._policy, now=time.time() * 1000)
-            states = ground.states(held.overrides.values(), held.record)
-        except Skippable as error:
-            log.warning("overrides.not_judged", tenant=held.tenant, entity=held.entity_ref, reason=str(error))
-        else:
-            for field, each in held.overrides.items():
-                # Of an entity that is gone nothing is said; it may come back as it was.
-                seen = each.seen if ground.beneath is None else ground.value(field)
-                await connection.execute(
-                    QUERIES["judge"], {**key, "field": field, "state": states[field], "seen": Jsonb(seen)}
+
+async def _judge(connection: AsyncConnection, policy: Policy, held: Held, fingerprint: str) -> list[dict[str, Any]]:
+    """Note how the overrides of a set stand; return those that have drifted since the last look."""
+    key = {"tenant": held.tenant, "ref": held.entity_ref}
+    looked: dict[str, Any] = {**key, "fingerprint": fingerprint, "look_again_at": None, "is_renamed": False}
+    drifted = []
+    try:
+        records = await records_of(connection, **key)
+        ground = Ground.of(records, policy, now=time.time() * 1000)
+        states = ground.states(held.overrides.values(), held.record)
+    except Skippable as error:
+        log.warning("overrides.not_judged", tenant=held.tenant, entity=held.entity_ref, reason=str(error))
+    else:
+        for field, each in held.overrides.items():
+            # Of an entity that is gone nothing is said; it may come back as it was.
+            seen = each.seen if ground.beneath is None else ground.value(field)
+            await connection.execute(
+                QUERIES["judge"], {**key, "field": field, "state": states[field], "seen": Jsonb(seen)}
+            )
+            if not is_same(seen, each.seen):
+                drifted.append(
+                    {"tenant": held.tenant, "entity": held.entity_ref, "field": field, "state": states[field]}
                 )
-                if not is_same(seen, each.seen):
-                    drifted.append(
-                        {"tenant": held.tenant, "entity": held.entity_ref, "field": field, "state": states[field]}
-                    )
-            again = next_deadline(ground.records, self._policy, ground.now)
-            looked["look_again_at"] = None if again == NEVER else again / 1000
-            looked["is_renamed"] = ground.identity is not None and ground.identity != held.identity
-        await connection.execute(QUERIES["looked"], looked)
-        return drifted
+        again = next_deadline(ground.records, policy, ground.now)
+        looked["look_again_at"] = None if again > _LAST_MS else again / 1000
+        looked["is_renamed"] = ground.identity is not None and ground.identity != held.identity
+    await connection.execute(QUERIES["looked"], looked)
+    return drifted
 
 
 def _key(row: Mapping[str, Any]) -> dict[str, Any]:

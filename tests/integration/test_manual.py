@@ -52,6 +52,14 @@ def test_of_several_writes_the_last_one_holds(stage):
     assert last.json()["entity"]["spec"] == {"system": "last"}
 
 
+def test_what_the_api_writes_comes_after_what_was_published_in_another_way(stage):
+    ahead = {**component("ahead", spec={"system": "early"}), "version": 2**60}
+    stage.own.put("manual", ahead)
+    stage.eventually(lambda: stage.get("entities/component:ahead"))
+    answer = stage.client.put("/v1/entities/component:default/ahead?wait=1", json=entity("ahead", system="late"))
+    assert answer.json()["entity"]["spec"] == {"system": "late"}
+
+
 REFUSED = [
     ("component:default/till", {"kind": "Component"}, 422, "/apiVersion"),
     ("component:default/till", entity("till", owner=5), 422, "/spec/owner"),

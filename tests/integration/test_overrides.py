@@ -216,6 +216,7 @@ REFUSED = [
     ({"field": "/service/dependencies", "value": [{"type": "runtime"}]}, 422, "/value/0"),
     ({"field": "/spec/owner", "value": ""}, 422, "/field"),
     ({"field": "/metadata/uid", "value": "u"}, 422, "/field"),
+    ({"field": "/service/deep", "value": json.loads("[" * 200 + "]" * 200)}, 422, "/value"),
     ({"reason": ""}, 422, "/reason"),
     ({"expires_at": "2001-01-01T00:00:00Z"}, 422, "/expires_at"),
     ({"expires_at": "tomorrow"}, 422, "/expires_at"),
@@ -224,7 +225,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("change", "status", "at"), REFUSED, ids=[json.dumps(change) for change, *_ in REFUSED])
+@pytest.mark.parametrize(("change", "status", "at"), REFUSED, ids=[json.dumps(change)[:60] for change, *_ in REFUSED])
 def test_an_override_that_could_not_hold_is_refused_with_where_it_stands(stage, change, status, at):
     stage.own.put("git", component("fixed", spec={"owner": "team-pay"}))
     stage.eventually(lambda: stage.get("services/fixed"))
