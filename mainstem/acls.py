@@ -91,8 +91,12 @@ def acls(topics: Topics, connectors: Iterable[str], sinks: Iterable[str], *, pri
         .topic(topics.dead_letters, "Write")
         .topic(topics.service_updated, "Describe")
         .group(topics.processor_group),
-        # The events that it sends on, and the dead letters of a team. Nobody joins the group.
+        # What people write, and where the topic of entities ends, to know when it can be read; the events that it sends
+        # on, and the dead letters of a team. Nobody joins the group.
         _Role("api", principal_prefix)
+        .topic(topics.changes("override"), "Write")
+        .topic(topics.changes("manual"), "Write")
+        .topic(topics.entities, "Describe")
         .topic(topics.dead_letters, "Read")
         .topic(topics.service_updated, "Read")
         .group(topics.operator_group),

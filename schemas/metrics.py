@@ -473,6 +473,25 @@ class ApiMetrics:
             ("connector",),
             registry=registry,
         )
+        self.overrides = Gauge(
+            "mainstem_overrides",
+            "Overrides that are set, by how they stand to what lies beneath; counted as the entities.",
+            ("state",),
+            registry=registry,
+        )
+        self.override_drifts = Counter(
+            "mainstem_override_drifts",
+            "Times that the value beneath an override was found to have changed.",
+            registry=registry,
+        )
+        self.overrides_ended = Counter(
+            "mainstem_overrides_ended",
+            "Overrides that somebody withdrew, or that ran out.",
+            ("how",),
+            registry=registry,
+        )
+        for how in ("withdrawn", "expired"):
+            self.overrides_ended.labels(how)
         self.waiting = Gauge(
             "mainstem_api_pool_waiting", "Requests that wait for a connection to Postgres.", registry=registry
         )

@@ -81,7 +81,7 @@ def examined(
 class Publisher:
     """Publishes the changes of one connector to its topic."""
 
-    def __init__(self, client: Mapping[str, str | int | bool], topic: str) -> None:
+    def __init__(self, client: Mapping[str, str | int | bool], topic: str, *, delivery_ms: int = DELIVERY_MS) -> None:
         self._topic = topic
         self._producer = Producer(
             {
@@ -89,7 +89,7 @@ class Publisher:
                 "acks": "all",
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
-                "delivery.timeout.ms": DELIVERY_MS,
+                "delivery.timeout.ms": delivery_ms,
                 "linger.ms": 5,
                 # What a topic takes: librdkafka counts key and overhead as well, and a change may have 1,000,000 bytes.
                 "message.max.bytes": 1_048_000,

@@ -15,7 +15,7 @@ from schemas.metrics import OUTCOMES
 from schemas.partitions import partition_of
 from schemas.records import Record
 from schemas.refs import entity_key
-from schemas.topics import FORWARDED_FROM, Topics
+from schemas.topics import CONNECTOR_ID, FORWARDED_FROM, RESERVED_CONNECTORS, Topics
 from streams.partition import Written
 from streams.policy import Policy
 from streams.repeats import Repeats
@@ -72,9 +72,10 @@ class Intake:
         connector = self._topics.connector_of(run.tp.topic) or ""
         policy = self._policy.of(connector)
         for arrived in run.records:
+            tenant = _tenant(connector, arrived.key) or policy.tenant
             origin = Origin(
                 connector=connector,
-                tenant=policy.tenant,
+                tenant=tenant,
                 is_complete=policy.is_complete,
                 timestamp=arrived.timestamp,
                 id=_origin(arrived),
@@ -93,7 +94,7 @@ class Intake:
                         "control.wrong_key", topic=arrived.topic, partition=arrived.partition, offset=arrived.offset
                     )
                 continue
-            key = entity_key(policy.tenant, change.ref)
+            key = entity_key(tenant, change.ref)
             entry = Pending(arrived, change.record, tally)
             if arrived.key == key:
                 pending.setdefault(key, []).append(entry)
@@ -133,6 +134,16 @@ class Intake:
             stage=error.stage,
             reason=str(error),
         )
+
+
+def _tenant(connector: str, key: bytes | None) -> str | None:
+    """Return the tenant that *key* names, where that is who decides: people of all tenants speak through the same two
+    topics, to which nobody but the API writes.
+    """
+    if connector not in RESERVED_CONNECTORS or not key:
+        return None
+    tenant = key.decode(errors="replace").partition("|")[0]
+    return tenant if b"|" in key and CONNECTOR_ID.fullmatch(tenant) else None
 
 
 def _origin(arrived: Arrived) -> str:

@@ -31,7 +31,9 @@ from mainstem.api import (
     history,
     incremental,
     locations,
+    manual,
     operations,
+    overrides,
     records,
     services,
     simulate,
@@ -47,11 +49,13 @@ from mainstem.api.locations import Locations
 from mainstem.api.measures import Measured, begin
 from mainstem.api.parameters import only_known
 from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_http_error, on_problem, on_unexpected
-from mainstem.api.publishing import Kafka
+from mainstem.api.publishing import Kafka, Publishing
 from mainstem.api.rendering import read_json
 from mainstem.dead_letters.window import Letters
+from mainstem.overrides.sets import Sets
+from mainstem.overrides.tending import Tending
 from mainstem.simulation.benches import Benches
-from schemas.errors import Declined
+from schemas.errors import Declined, NotAcknowledgedError, TopicMismatchError, UnavailableError
 from schemas.metrics import ApiMetrics, RoleMetrics
 from sources.steering import Configured
 from streams.policy import Policy
@@ -80,6 +84,7 @@ class Settings:
     issuer: Issuer | None = None
     connectors: tuple[Configured, ...] = ()
     kafka: Kafka | None = None
+    """None = nothing can be published."""
     policy: Policy = field(default_factory=Policy)
     """How records are merged, for explaining it."""
     run_dir: Path | None = None
@@ -105,6 +110,7 @@ def make_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.gate = Gate(settings.auth, settings.token, settings.issuer)
+    app.state.publishing = Publishing(settings.kafka)
     app.state.ready = RoleMetrics(settings.registry).ready
     app.state.metrics = ApiMetrics(settings.registry)
     app.state.benches = Benches()
@@ -116,15 +122,19 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(Declined, on_declined)
     app.add_exception_handler(DataError, _on_unstorable)
     app.add_exception_handler(psycopg.Error, _on_database_away)
+    for fault in (NotAcknowledgedError, TopicMismatchError, UnavailableError):
+        app.add_exception_handler(fault, _on_kafka_away)
     app.add_exception_handler(Exception, on_unexpected)
     # Innermost: what it raises must reach the route as it is.
     app.add_middleware(BodyCap)
     app.add_middleware(access.Identified)
     app.add_middleware(Measured)
     app.add_middleware(Guards, page=_DOCS)
-    # Records and history before entities, of which any path that ends so could be one; dead letters before teams.
+    # Overrides before services, records and history before entities, of which any path that ends so could be one; dead
+    # letters before teams.
     for each in (
         operations,
+        overrides,
         services,
         dead_letters,
         teams,
@@ -132,6 +142,7 @@ def make_app(settings: Settings) -> FastAPI:
         events,
         history,
         entities,
+        manual,
         connectors,
         incremental,
         central_config,
@@ -171,7 +182,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await pool.open(wait=False)
     app.state.pool = pool
     app.state.metrics.watch_pool(pool.get_stats)
-    tasks = [asyncio.create_task(count_for_ever(pool, app.state.metrics))]
+    app.state.overrides = Sets(pool, app.state.publishing, settings.policy)
+    tending = Tending(pool, app.state.overrides, settings.policy, app.state.metrics)
+    tasks = [
+        asyncio.create_task(count_for_ever(pool, app.state.metrics)),
+        asyncio.create_task(tending.for_ever()),
+    ]
     if settings.locations is not None and settings.locations.refresh is not None:
         telling = refresh_for_ever(pool, settings.locations, settings.locations.refresh)
         tasks.append(asyncio.create_task(telling))
@@ -181,6 +197,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await app.state.streams.hub.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await pool.close()
 
 
@@ -202,3 +219,8 @@ async def _on_unstorable(request: Request, error: Exception) -> Response:
 async def _on_database_away(request: Request, error: Exception) -> Response:
     del error
     return await on_problem(request, Problem(503, "Service unavailable", "the database does not answer; try again"))
+
+
+async def _on_kafka_away(request: Request, error: Exception) -> Response:
+    """Their sentences are for people: none holds a payload or a secret."""
+    return await on_problem(request, Problem(503, "Service unavailable", f"nothing was changed: {error}; try again"))

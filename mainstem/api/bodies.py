@@ -256,6 +256,47 @@ class Run(TypedDict, total=False):
     error: RunError | None
 
 
+class Receipt(TypedDict):
+    """Where Kafka keeps the change."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Receipts(TypedDict):
+    receipts: list[Receipt]
+
+
+class Override(TypedDict, total=False):
+    """*beneath*: the value without it, null where there is none."""
+
+    field: str
+    value: Any
+    reason: str
+    author: str
+    expires_at: Time | None
+    state: Literal["active", "redundant", "drifted", "orphaned"]
+    beneath: Any
+
+
+class OverrideList(TypedDict):
+    items: list[Override]
+    next_cursor: str | None
+
+
+class OverrideRequest(BaseModel):
+    """*author*: the token's name where it is left out. *expires_at*: a time to come; null = until it is withdrawn."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    field: str
+    value: Any
+    reason: Annotated[str, Field(min_length=1, max_length=2_000)]
+    author: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    expires_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
+
+
 class Validity(TypedDict):
     valid: bool
     entity_ref: str

@@ -34,7 +34,11 @@ async def count_for_ever(pool: AsyncConnectionPool, metrics: ApiMetrics) -> None
 
 async def count(pool: AsyncConnectionPool, metrics: ApiMetrics) -> None:
     async with pool.connection() as connection:
-        for query, gauge in (("count_entities", metrics.entities), ("count_records", metrics.records)):
+        for query, gauge in (
+            ("count_entities", metrics.entities),
+            ("count_records", metrics.records),
+            ("count_overrides", metrics.overrides),
+        ):
             rows = await (await connection.execute(_QUERIES[query])).fetchall()
             gauge.clear()
             for label, number in rows:

@@ -29,10 +29,12 @@ _MEANINGS: Final = {
     404: "Nothing is called that.",
     408: "The body took too long.",
     409: "It cannot be done as things stand.",
+    412: "What is there has another ETag than `If-Match` names.",
     413: "The body is too large.",
     422: "The body is not what is asked for.",
     429: "As much is under way as may be; try again after `Retry-After` seconds.",
-    503: "The database does not answer.",
+    503: "The database, or Kafka where something is to be published, does not answer.",
+    504: "Kafka has the change, which stands; what comes of it cannot be read within 10 s.",
 }
 _ANYWHERE: Final = (400, 503)
 _GUARDED: Final = (401, 403)
@@ -56,6 +58,12 @@ def resource(model: Any, meaning: str) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that answers one resource with an ETag."""
     unchanged = {"description": "It is as the ETag says.", "headers": _ETAG}
     return {200: {"model": model, "description": meaning, "headers": _ETAG}, 304: unchanged}
+
+
+def described(meaning: str, example: Any, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route that reads its body itself. *schema*: that of an object."""
+    content = {"schema": schema or {"type": "object"}, "example": example}
+    return {"requestBody": {"required": True, "description": meaning, "content": {"application/json": content}}}
 
 
 def describe(app: FastAPI, *, has_tokens: bool) -> None:

@@ -15,7 +15,7 @@ from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_o
 from mainstem.api.problems import Problem
 from mainstem.api.references import parse_ref
 from mainstem.api.rendering import JsonAnswer
-from schemas.refs import DEFAULT_NAMESPACE
+from schemas.refs import DEFAULT_NAMESPACE, EntityRef
 from schemas.statements import statements
 
 router = APIRouter(prefix="/v1", tags=["entities"])
@@ -69,10 +69,20 @@ async def get_entity(request: Request, ref: str, fields: Fields = None, if_none_
     rows = await _rows(request, "get_entity", {"ref": str(parsed)}, fields)
     if not rows:
         raise Problem(404, "Not found", f"there is no entity {parsed}")
-    etag = f'"{rows[0]["version"]}"'
+    etag = _etag(rows[0])
     if is_known(etag, if_none_match):
         return not_modified(etag)
     return JsonAnswer(_item(rows[0], fields), headers={"ETag": etag})
+
+
+async def etag_of(request: Request, ref: EntityRef) -> str | None:
+    """Return the ETag under which the entity is answered, None where there is none."""
+    rows = await _rows(request, "get_entity", {"ref": str(ref)}, None)
+    return _etag(rows[0]) if rows else None
+
+
+def _etag(row: dict[str, Any]) -> str:
+    return f'"{row["version"]}"'
 
 
 def _item(row: dict[str, Any], fields: str | None) -> dict[str, Any]:

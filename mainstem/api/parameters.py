@@ -21,6 +21,8 @@ Cursor = Annotated[str | None, Query(description="`next_cursor` of the page befo
 Fields = Annotated[str | None, Query(description="Only these parts of the answer: `a,b.c`.")]
 IfNoneMatch = Annotated[str | None, Header(description="The ETag of what is there already.")]
 
+IfMatch = Annotated[str | None, Header(description="Do it only if what is there has this ETag; else 412.")]
+
 _BIGGEST: Final = 2**63 - 1
 
 
@@ -89,6 +91,14 @@ def is_known(etag: str, if_none_match: str | None) -> bool:
     """Whether *if_none_match*, a header as it came, names *etag*."""
     given = {each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")}
     return etag in given or "*" in given
+
+
+def require_match(if_match: str, etag: str | None) -> None:
+    """Raise Problem 412 unless *if_match*, a header as it came, names *etag*: of what is there, None = nothing."""
+    given = {each.strip() for each in if_match.split(",")}
+    if etag is None or not given & {etag, "*"}:
+        told = "what is there has another ETag than If-Match names: look at it again"
+        raise Problem(412, "Precondition failed", told if etag else "there is nothing yet")
 
 
 def not_modified(etag: str) -> Response:

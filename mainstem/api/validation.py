@@ -7,8 +7,8 @@ from fastapi.responses import JSONResponse
 
 from mainstem.access.scopes import READ
 from mainstem.api import access, bodies
+from mainstem.api.changes import unprocessable
 from mainstem.api.description import answers, problems
-from mainstem.api.problems import Problem
 from schemas.errors import DecodeError, ValidationError
 from sources.publisher import examined
 
@@ -35,10 +35,6 @@ async def validate(request: Request) -> JSONResponse:
     value = await request.body()
     try:
         draft, _ = examined(value, _ANYBODYS, tenant=access.caller_of(request).tenant)
-    except ValidationError as error:
-        faults = [{"at": pointer, "reason": reason} for pointer, reason in error.faults]
-        raise Problem(422, "Unprocessable content", str(error), faults=faults) from None
-    except DecodeError as error:
-        faults = [{"at": "", "reason": str(error)}]
-        raise Problem(422, "Unprocessable content", str(error), faults=faults) from None
+    except (ValidationError, DecodeError) as error:
+        raise unprocessable(error) from None
     return JSONResponse({"valid": True, "entity_ref": draft.entity_ref})

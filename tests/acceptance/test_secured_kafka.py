@@ -121,6 +121,12 @@ def test_a_change_goes_the_whole_way_with_the_rights_that_are_printed(working):
     assert {event.key() for event in events} == {b"component:default/ledger"}
 
 
+def test_what_people_write_takes_the_rights_of_the_api(working):
+    url = f"{working.monitor('api')}/v1/entities/component:default/till?wait=1"
+    written = httpx2.put(url, json={**CHANGE["entity"], "metadata": {"name": "till"}}, timeout=20)
+    assert written.status_code == 200, written.text
+
+
 def test_poison_and_misplaced_changes_go_their_ways_too(working):
     settings = client(working.kafka.sasl(f"{PREFIX}connector-team-pay"))
     poison = produce_and_wait(sink_producer(settings), "mainstem.changes.team-pay", b"{", b"any")

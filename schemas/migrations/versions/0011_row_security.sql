@@ -73,6 +73,9 @@ SELECT mainstem_guard(name::regclass, rights) FROM (VALUES
   ('stated_relations', 'SELECT'),
   ('entity_history', 'SELECT'),
   ('backstage_emissions', 'SELECT'),
+  ('manual_entities', 'SELECT, INSERT, UPDATE, DELETE'),
+  ('override_sets', 'SELECT, INSERT, UPDATE, DELETE'),
+  ('overrides', 'SELECT, INSERT, UPDATE, DELETE'),
   ('audit_log', 'SELECT, INSERT, UPDATE (status)'),
   -- Read before it is known whose they are, and by sinks alone.
   ('api_tokens', NULL),
