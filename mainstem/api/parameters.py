@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from mainstem.api.fields import narrowed
 from mainstem.api.problems import Problem
+from mainstem.api.references import refuse_views
 from mainstem.api.rendering import JsonAnswer
 
 T = TypeVar("T")
@@ -28,6 +29,8 @@ _BIGGEST: Final = 2**63 - 1
 
 async def only_known(request: Request) -> None:
     """Refuse a query parameter that the route does not have: a filter that is not heeded would widen the answer."""
+    if request.method != "GET":
+        refuse_views(request)
     given = request.query_params.keys()
     if not given:
         return

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 
 from mainstem.api.problems import Problem
 from schemas.refs import EntityRef
@@ -19,6 +19,18 @@ def parse_ref(text: str) -> EntityRef:
         outside = _OUTSIDE.search(text)
         position = outside.start() if outside else len(text)
         raise Problem(400, "Malformed reference", str(error), position=position) from None
+
+
+VIEWS: Final = ("explain", "history", "records")
+"""What is read of an entity below its own path."""
+
+
+def refuse_views(request: Request) -> None:
+    """Raise 405 where the path of a view is to be changed: any path below could be a reference."""
+    path: str = request.scope["path"]
+    last = path.rpartition("/")[2]
+    if path.startswith("/v1/entities/") and last in VIEWS and not is_name(request, last):
+        raise HTTPException(405, "it can be read alone", headers={"Allow": "GET"})
 
 
 def is_name(request: Request, last: str) -> bool:

@@ -89,6 +89,13 @@ def test_what_cannot_be_read_is_refused(stage, path, body, status):
     assert stage.client.put(f"/v1/entities/{path}", content=body).status_code == status
 
 
+@pytest.mark.parametrize("view", ["records", "explain", "history"])
+def test_what_is_read_of_an_entity_is_no_entity_to_be_written(stage, view):
+    answers = [stage.client.put(f"/v1/entities/component:default/till/{view}", json={}),
+               stage.client.put(f"/v1/entities/component%3Adefault%2F{view}", json=entity(view))]  # fmt: skip
+    assert [each.status_code for each in answers] == [405, 202]
+
+
 def test_a_write_over_what_has_changed_since_is_refused(stage):
     path = "/v1/entities/component:default/shared"
     early = stage.client.put(path, json=entity("shared"), headers={"If-Match": "*"})

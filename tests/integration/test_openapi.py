@@ -14,7 +14,7 @@ from mainstem.api.publishing import Kafka
 from mainstem.cluster import Cluster
 from mainstem.dead_letters.window import Letters
 from schemas.database import migrate
-from schemas.topics import RESERVED_CONNECTORS, Topics
+from schemas.topics import Topics
 from tests.integration.connector_rows import Rows
 from tests.integration.deliveries import hold, opened, upsert
 from tests.integration.test_api import put, serving
@@ -41,7 +41,7 @@ def test_no_request_is_answered_by_what_is_not_documented(database, kafka, tmp_p
     migrate(database)
     client = {"bootstrap.servers": kafka}
     topics = Topics(prefix=f"t-{uuid.uuid4().hex[:8]}", partitions=1, replication_factor=1)
-    Cluster(client).create(map(topics.changes_definition, RESERVED_CONNECTORS))
+    Cluster(client).create(topics.definitions(()))
     # Nothing is merged here: whoever waits for it is answered 504.
     (tmp_path / "schemathesis.toml").write_text("[parameters]\nwait = false\n")
     put(database, "component:default/pay")
@@ -65,7 +65,7 @@ def test_no_request_is_answered_by_what_is_not_documented(database, kafka, tmp_p
                 *("--checks", CHECKS, "--phases", PHASES, "--max-examples", "15", "--max-time", "40", "--seed", "1"),
                 *("--workers", "1", "--no-color", "--generation-database", "none", "--continue-on-failure"),
                 *("--header", f"Authorization: Bearer {token}"),
-                # A stream has no end, and there is no Kafka here: see test_events.py.
+                # A stream has no end: see test_events.py.
                 *("--exclude-path", "/v1/events"),
             ],
             cwd=tmp_path,
