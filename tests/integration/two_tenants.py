@@ -82,6 +82,8 @@ CONNECTORS = tuple(Configured(id=tenant.connector, type="git", tenant=tenant.id,
 BODIES = {
     "/v1/connectors/{connector_id}/sync": {"full": True},
     "/v1/simulate": {"without": [tenant.connector for tenant in TENANTS]},
+    "/v1/services/{id}/override": {"field": "/service/tier", "value": "tier2", "reason": "a test"},
+    "/v1/entities/{ref}": {"entity": {"kind": "Component", "metadata": {"name": "pay"}}},
     "/v1/validate": {"op": "delete", "entityRef": "component:default/pay"},
 }
 """Of each operation that takes a body, one that it takes."""
@@ -122,6 +124,7 @@ class Operation:
     parameters: tuple[str, ...]
     has_body: bool
     queried: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
 
     @property
     def reads(self):
@@ -154,13 +157,21 @@ def operations(document):
             tuple(each["name"] for each in said.get("parameters", ()) if each["in"] == "path"),
             "requestBody" in said,
             tuple(each["name"] for each in said.get("parameters", ()) if each["in"] == "query"),
+            tuple(
+                each["name"] for each in said.get("parameters", ()) if each["in"] == "query" and each.get("required")
+            ),
         )
         for path, methods in document["paths"].items()
         for method, said in methods.items()
     ]
 
 
+REQUIRED = {"field": "/service/tier"}
+"""Of parameters in the query that an operation cannot do without."""
+
+
 def sent(client, operation, token, names, **query):
+    query = {each: REQUIRED[each] for each in operation.required} | query
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     return client.request(
         operation.method, operation.to(names), headers=headers, json=operation.body, params=query or None
