@@ -26,10 +26,20 @@ class Comparison:
 
 
 class Difference(NamedTuple):
-    """*changed*: the pointers that would differ, `[""]` of an entity that would come to be; *after* None: removed."""
+    """One entity whose content would be another. None: it is not, or would not be, there; never both."""
 
-    changed: list[str]
-    after: dict[str, Any] | None
+    before: Entity | None
+    after: Entity | None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """*changed*: the pointers that would differ, `[""]` of what would come to be; *after* null: removed."""
+        if self.after is None:
+            return {"changed": [], "after": None}
+        after = {"entity": self.after.entity, "service": self.after.service}
+        if self.before is None:
+            return {"changed": [""], "after": after}
+        return {"changed": changed_pointers(marks_of(self.before.values), marks_of(self.after.values)), "after": after}
 
 
 @dataclass(slots=True)
@@ -51,7 +61,7 @@ class Tally:
         else:
             self.changed += 1
         if len(self.sample) < self.limit and self._bytes < SAMPLE_BYTES:
-            one = {"entity_ref": ref, "changed": found.changed, "after": found.after}
+            one = {"entity_ref": ref, **found.told}
             self._bytes += len(canonical_json(one))
             self.sample.append(one)
 
@@ -65,14 +75,6 @@ def difference(records: Iterable[Record], comparison: Comparison) -> Difference 
     before = merge(held, comparison.before, now=comparison.now)
     kept = [record for record in held if record.connector not in comparison.without]
     after = merge(kept, comparison.after, now=comparison.now)
-    if after is None:
-        return None if before is None else Difference([], None)
-    if before is None:
-        return Difference([""], _content(after))
-    if before.content_hash == after.content_hash:
-        return None
-    return Difference(changed_pointers(marks_of(before.values), marks_of(after.values)), _content(after))
-
-
-def _content(entity: Entity) -> dict[str, Any]:
-    return {"entity": entity.entity, "service": entity.service}
+    if before is None or after is None:
+        return None if before is after else Difference(before, after)
+    return None if before.content_hash == after.content_hash else Difference(before, after)
