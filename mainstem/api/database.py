@@ -17,16 +17,15 @@ from schemas.refs import NAME
 from schemas.statements import statements
 from sinks.postgres.model import entity_id
 
-QUERIES: Final = {
+_WRITTEN: Final = {
     name: statement
     for file in ("services.sql", "questions.sql", "history.sql")
     for name, statement in statements(Path(__file__).with_name(file)).items()
 }
-
 # Of a list of one the planner believes that a plan for any list costs more, and it plans each request anew, which takes
-# longer than the answer.
-_ONE: Final = {
-    noun: QUERIES[f"{noun}s"].replace("held.id = ANY (%(ids)s::uuid[])", "held.id = %(id)s::uuid")
+# longer than the answer: `service` and `team` are for one.
+QUERIES: Final = _WRITTEN | {
+    noun: _WRITTEN[f"{noun}s"].replace("held.id = ANY (%(ids)s::uuid[])", "held.id = %(id)s::uuid")
     for noun in ("service", "team")
 }
 
@@ -42,7 +41,7 @@ async def ask(request: Request, query: str, **parameters: Any) -> list[dict[str,
     # What is asked with lists of any length is planned for the list that is there: a plan for all is one for short.
     is_search = parameters.get("q") or parameters.get("refs") is not None
     prepare = False if is_search or query in _PLANNED_ANEW else None
-    return await told(request, _ONE.get(query) or QUERIES[query], parameters, prepare=prepare)
+    return await told(request, QUERIES[query], parameters, prepare=prepare)
 
 
 async def told(

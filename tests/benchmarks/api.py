@@ -170,11 +170,11 @@ class Asked:
 
 
 def _bare_service(cursor: psycopg.Cursor[Any], ref: str) -> None:
-    cursor.execute(QUERIES["services"], {"tenant": "default", "ids": [id_of("default", ref)]}).fetchall()
+    cursor.execute(QUERIES["service"], {"tenant": "default", "id": id_of("default", ref)}).fetchall()
 
 
 def _bare_page(cursor: psycopg.Cursor[Any], ref: str) -> None:
-    filters = dict.fromkeys(("kinds", "owners", "tiers", "lifecycles", "tags", "q"))
+    filters = dict.fromkeys(("kinds", "owners", "tiers", "lifecycles", "tags", "refs", "q"))
     found = cursor.execute(QUERIES["list_services"], {**filters, "tenant": "default", "after": ref, "limit": 51})
     ids = [row["id"] for row in found.fetchall()[:50]]
     cursor.execute(QUERIES["services"], {"tenant": "default", "ids": ids}).fetchall()
