@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from psycopg.errors import UniqueViolation
 
 from schemas.errors import LeaseLostError
 from sources import leases
@@ -41,3 +42,31 @@ def test_a_renewal_that_is_not_committed_is_not_relied_on(stage):
         return True
 
     assert stage.run(working)
+
+
+def test_what_is_written_by_who_lost_its_lease_is_not_there(stage):
+    async def working(place):
+        lease = await leases.take(place.pool, "fourth", holder="one", seconds=30)
+        async with place.pool.connection() as connection:
+            await connection.execute("UPDATE leases SET token = token + 1 WHERE name = 'fourth'")
+        with pytest.raises(LeaseLostError, match="another process"):
+            async with place.pool.connection() as connection, lease.proven(connection):
+                await connection.execute("INSERT INTO ingestion_state (connector) VALUES ('fourth')")
+        with pytest.raises(LeaseLostError):
+            lease.check()
+
+    stage.run(working)
+    assert stage.rows("SELECT FROM ingestion_state") == []
+
+
+def test_what_fails_as_it_is_written_is_told_and_nothing_of_it_is_there(stage):
+    async def working(place):
+        lease = await leases.take(place.pool, "fifth", holder="one", seconds=30)
+        twice = "INSERT INTO ingestion_state (connector) VALUES ('fifth'), ('fifth')"
+        with pytest.raises(UniqueViolation):
+            async with place.pool.connection() as connection, lease.proven(connection):
+                await connection.execute(twice)
+        lease.check()
+
+    stage.run(working)
+    assert stage.rows("SELECT FROM ingestion_state") == []

@@ -46,17 +46,17 @@ def meanwhile(source, page, work):
 
 
 def test_a_run_under_way_is_seen_and_cannot_be_asked_for_again(stage):
-    source = Scripted(many(30))
-    seen = meanwhile(source, 2, lambda: (steer(stage, steering.status), steer(stage, steering.request_sync)))
+    source = Scripted(many(40))
+    seen = meanwhile(source, 3, lambda: (steer(stage, steering.status), steer(stage, steering.request_sync)))
 
     stage.look(source)
 
     ((during, refused),) = seen
     after = steer(stage, steering.status)
     assert (during.state, during.entities_read) == ("running", 10 * during.pages)
-    assert 1 <= during.pages < 3
+    assert 1 <= during.pages < 4
     assert isinstance(refused, ConflictError)
-    assert (after.state, after.entities, len(stage.runs)) == ("resting", 30, 1)
+    assert (after.state, after.entities, len(stage.runs)) == ("resting", 40, 1)
 
 
 @pytest.mark.parametrize(("full", "published"), [(True, 30), (False, 0)])
