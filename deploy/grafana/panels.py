@@ -303,6 +303,21 @@ API: Final = (
         ],
         width=12,
     ),
+    Shown(
+        title="Overrides",
+        about="What people say against connectors. Drifted: the value beneath is another one since.",
+        queries=[("{{state}}", "max by (state) (mainstem_overrides)")],
+        width=12,
+    ),
+    Shown(
+        title="Overrides that drift or end",
+        about="In the last hour.",
+        queries=[
+            ("drifts", "sum(increase(mainstem_override_drifts_total[1h]))"),
+            ("{{how}}", "sum by (how) (increase(mainstem_overrides_ended_total[1h]))"),
+        ],
+        width=12,
+    ),
 )
 
 ROLES: Final = (
