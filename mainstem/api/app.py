@@ -223,4 +223,5 @@ async def _on_database_away(request: Request, error: Exception) -> Response:
 
 async def _on_kafka_away(request: Request, error: Exception) -> Response:
     """Their sentences are for people: none holds a payload or a secret."""
-    return await on_problem(request, Problem(503, "Service unavailable", f"nothing was changed: {error}; try again"))
+    told = "whether it was changed is not known" if isinstance(error, NotAcknowledgedError) else "nothing was changed"
+    return await on_problem(request, Problem(503, "Service unavailable", f"{told}: {error}; try again"))

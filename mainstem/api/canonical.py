@@ -65,12 +65,11 @@ def _is_over(until: str | None, now: float) -> bool:
         return False
     try:
         end = datetime.fromisoformat(until)
-    except ValueError:
+        if len(until) <= len("2026-01-30"):
+            end += timedelta(days=1)
+        return (end if end.tzinfo else end.replace(tzinfo=UTC)).timestamp() <= now
+    except (ValueError, OverflowError):  # such as the last day that there is, which stands for never
         return False
-    if len(until) <= len("2026-01-30"):
-        end += timedelta(days=1)
-    aware = end if end.tzinfo else end.replace(tzinfo=UTC)
-    return aware.timestamp() <= now
 
 
 def _edge(edge: dict[str, Any]) -> dict[str, Any]:

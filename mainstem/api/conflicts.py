@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from mainstem.api import question_bodies
 from mainstem.api.database import ask, search
@@ -17,6 +17,7 @@ from mainstem.api.entities import Many, lowered, owners
 from mainstem.api.fields import narrowed
 from mainstem.api.outages import present_policy
 from mainstem.api.parameters import Cursor, Fields, Limit, cursor_of, key_of
+from mainstem.api.rendering import JsonAnswer
 from mainstem.held import record_of
 from streams.disagreement import disagreements
 from streams.policy import Policy
@@ -61,7 +62,7 @@ async def list_conflicts(
         next_cursor = cursor_of(" ".join(_key(found[limit - 1])))
     elif len(rows) > LOOKED_AT:
         next_cursor = cursor_of(rows[LOOKED_AT]["entity_ref"])
-    return JSONResponse({"items": [narrowed(each, fields) for each in found[:limit]], "next_cursor": next_cursor})
+    return JsonAnswer({"items": [narrowed(each, fields) for each in found[:limit]], "next_cursor": next_cursor})
 
 
 def _pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

@@ -41,7 +41,7 @@ _GUARDED: Final = (401, 403)
 _WITH_BODY: Final = (408, 413)
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _DERIVED: Final = ("HTTPValidationError", "ValidationError")
-_ETAG: Final = {"ETag": {"description": "Changes with the answer.", "schema": {"type": "string"}}}
+_ETAG: Final = {"ETag": {"description": "Changes with the answer, ages left out.", "schema": {"type": "string"}}}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from mainstem.api import bodies, entities, shapes
 from mainstem.api.database import ask
@@ -14,6 +14,7 @@ from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, Limit, cursor_of, foreign_cursor, key_of
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name, parse_ref
+from mainstem.api.rendering import JsonAnswer
 
 router = APIRouter(prefix="/v1", tags=["history"])
 
@@ -71,7 +72,7 @@ def _page(rows: list[dict[str, Any]], limit: int, fields: str | None) -> Respons
     if len(rows) > limit:
         last = rows[limit - 1]
         next_cursor = cursor_of(f"{last['at'].isoformat()} {last['version']} {last['entity_ref']}")
-    return JSONResponse({"items": items, "next_cursor": next_cursor})
+    return JsonAnswer({"items": items, "next_cursor": next_cursor})
 
 
 def _place(cursor: str | None) -> _Place:

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from mainstem.api.fields import narrowed
 from mainstem.api.problems import Problem
 from mainstem.api.references import refuse_views
-from mainstem.api.rendering import JsonAnswer
+from mainstem.api.rendering import JsonAnswer, json_bytes
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ def number_of(cursor: str | None) -> int | None:
     key = key_of(cursor)
     if key is None:
         return None
-    if not (key.isascii() and key.isdigit() and int(key[:20]) <= _BIGGEST):
+    if not (key.isascii() and key.isdigit() and len(key) <= len(str(_BIGGEST)) and int(key) <= _BIGGEST):
         raise foreign_cursor()
     return int(key)
 
@@ -82,7 +82,7 @@ def single(
     *told*: the resource without its age, which alone is no change.
     """
     # The same code makes it each time, so its keys are always in the same order.
-    whole = orjson.dumps(body if told is None else told)
+    whole = json_bytes(body if told is None else told)
     etag = f'"{hashlib.blake2b(whole, digest_size=16).hexdigest()}"'
     if is_known(etag, if_none_match):
         return not_modified(etag)

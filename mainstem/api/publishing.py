@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import psycopg
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from fastapi import Query, Request
@@ -83,7 +84,7 @@ class Publishing:
                 # The processor publishes the entity before it says that it holds the record.
                 place = await asyncio.to_thread(self._end_of_entities, said)
                 await self._reached(pool.connection, "entities_are_read", place)
-        except (TimeoutError, NotAcknowledgedError):
+        except (TimeoutError, NotAcknowledgedError, psycopg.Error):
             told = "the change is published and stands; what comes of it cannot be read yet"
             raise Problem(504, "Gateway timeout", told, receipts=[shown(said.receipt)]) from None
 

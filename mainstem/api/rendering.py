@@ -7,6 +7,16 @@ from psycopg import AsyncConnection
 from psycopg.types.json import set_json_loads
 from starlette.responses import Response
 
+from schemas.canonical import canonical_json
+
+
+def json_bytes(content: Any) -> bytes:
+    """Return *content* as JSON, however deep it is nested."""
+    try:
+        return orjson.dumps(content)
+    except orjson.JSONEncodeError:  # beyond 254 levels
+        return canonical_json(content)
+
 
 class JsonAnswer(Response):
     """An answer in JSON. Numbers are doubles or of 64 bits, as all that is stored."""
@@ -14,7 +24,7 @@ class JsonAnswer(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return orjson.dumps(content)
+        return json_bytes(content)
 
 
 async def read_json(connection: AsyncConnection) -> None:

@@ -5,7 +5,7 @@ import time
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from mainstem.access.scopes import READ
 from mainstem.api import access, question_bodies
@@ -14,6 +14,7 @@ from mainstem.api.description import answers, problems
 from mainstem.api.outages import present_policy
 from mainstem.api.parameters import Limit
 from mainstem.api.problems import Problem
+from mainstem.api.rendering import JsonAnswer
 from mainstem.held import record_of
 from mainstem.simulation.benches import AbandonedError, Benches, BusyError
 from mainstem.simulation.catalogue import Failure, task_of
@@ -52,7 +53,7 @@ async def simulate(request: Request, limit: Limit = 50) -> Response:
         found = await _of_one(request, supposition.entity_ref, comparison)
     else:
         found = await _of_all(request, supposition, comparison, limit)
-    return JSONResponse({"changed": found.changed, "removed": found.removed, "sample": found.sample})
+    return JsonAnswer({"changed": found.changed, "removed": found.removed, "sample": found.sample})
 
 
 async def _of_one(request: Request, ref: str, comparison: Comparison) -> Tally:
@@ -99,8 +100,10 @@ async def _gone(request: Request) -> None:
 
 async def _require_known(request: Request, supposition: Supposition) -> None:
     """Refuse a connector that nobody has heard of: that nothing would differ without it were no answer."""
-    policy = request.app.state.settings.policy
-    asked = sorted(set(supposition.named.values()) - policy.connectors.keys())
+    tenant, settings = access.caller_of(request).tenant, request.app.state.settings
+    # Of another tenant's connectors nothing is told, not even that they are there.
+    theirs = {each.id for each in settings.connectors if each.tenant != tenant}
+    asked = sorted(set(supposition.named.values()) - (settings.policy.connectors.keys() - theirs))
     if not asked:
         return
     known = {row["connector"] for row in await ask(request, "connectors_held", connectors=asked)}

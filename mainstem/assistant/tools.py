@@ -136,6 +136,8 @@ class Tools:
         """
 
         async def told() -> dict[str, Any]:
+            if service is not None and since is not None:
+                raise UnansweredError("since is not for one service: leave it out, and look at the times")
             if service is None:
                 found = (await self._get(context, "history", since=since, limit=limit))["items"]
             else:

@@ -15,6 +15,8 @@ from schemas.topics import Topics
 ANSWER_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 30.0
 """For so long Kafka may send nothing although there is more."""
+_DIGITS: Final = 20
+"""That a version never has: it is of 63 bits."""
 _READ_AT_ONCE: Final = 200
 
 Positions = dict[int, int]
@@ -45,7 +47,7 @@ class EventId:
     def parse(cls, text: str) -> "EventId":
         """Raises ValueError for what is none."""
         key, at, version = text.rpartition("@")
-        if not (at and version.isascii() and version.isdigit() and int(version[:20]) < 2**63):
+        if not (at and version.isascii() and version.isdigit() and len(version) < _DIGITS and int(version) < 2**63):
             raise ValueError(text)
         tenant, ref = parse_entity_key(key.encode())
         return cls(tenant=tenant, ref=str(EntityRef.parse(ref)), version=int(version))

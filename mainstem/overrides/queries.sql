@@ -88,6 +88,8 @@ WHERE (writer IS NULL OR writer_until < clock_timestamp()) AND (
       SELECT FROM overrides AS said WHERE said.tenant_id = held.tenant_id AND said.entity_ref = held.entity_ref
     )
 )
+-- One that cannot be published must not be in the way of the others.
+ORDER BY random()
 LIMIT %(limit)s;
 
 -- name: changed_beneath
@@ -110,7 +112,9 @@ FOR UPDATE OF held SKIP LOCKED;
 
 -- name: looked
 UPDATE override_sets SET
-  looked_at = %(fingerprint)s, look_again_at = to_timestamp(%(look_again_at)s),
+  -- While somebody alters the set it is looked at again: a new name would be forgotten.
+  looked_at = CASE WHEN %(is_renamed)s AND writer IS NOT NULL THEN looked_at ELSE %(fingerprint)s END,
+  look_again_at = to_timestamp(%(look_again_at)s),
   -- Published anew: it would pin how the entity was called.
   version = version + CASE WHEN %(is_renamed)s AND writer IS NULL THEN 1 ELSE 0 END
 WHERE tenant_id = %(tenant)s AND entity_ref = %(ref)s;

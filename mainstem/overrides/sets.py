@@ -26,6 +26,7 @@ from mainstem.api.outages import outages_of
 from mainstem.api.publishing import Publishing, Said
 from mainstem.held import record_of
 from mainstem.overrides.judging import Drawn, Ground, Override, drawn
+from schemas.canonical import canonical_json
 from schemas.errors import ConflictError, NotAcknowledgedError
 from schemas.records import Record
 from schemas.statements import statements
@@ -145,7 +146,7 @@ class Sets:
             await connection.execute(QUERIES["keep"], {**key, "fields": list(wanted)})
             for each in altered:
                 row = {name: getattr(each, name) for name in ("field", "reason", "author", "expires_at")}
-                values = {"value": Jsonb(each.value), "then": Jsonb(each.then)}
+                values = {"value": json_of(each.value), "then": json_of(each.then)}
                 await connection.execute(QUERIES["put"], {**key, **row, **values})
 
     async def _release(self, key: Mapping[str, Any]) -> None:
@@ -181,6 +182,11 @@ async def present(connection: AsyncConnection, policy: Policy) -> Policy:
     """Return *policy* with the outages that the processor has heard of."""
     intervals = outages_of(row["words"] for row in await rows_of(connection, "outages")).intervals
     return replace(policy, outages=intervals) if intervals else policy
+
+
+def json_of(value: Any) -> Jsonb:
+    """Return *value*, however deep it is nested, as a parameter of a statement."""
+    return Jsonb(value, dumps=canonical_json)
 
 
 def _override(row: Mapping[str, Any]) -> Override:

@@ -11,11 +11,10 @@ from typing import Any, Final
 
 import structlog
 from psycopg import AsyncConnection
-from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from mainstem.overrides.judging import Ground, is_same
-from mainstem.overrides.sets import QUERIES, Held, Sets, held_of, present, records_of, rows_of
+from mainstem.overrides.sets import QUERIES, Held, Sets, held_of, json_of, present, records_of, rows_of
 from schemas.errors import ConflictError, Skippable
 from schemas.metrics import ApiMetrics
 from streams.expiry import next_deadline
@@ -112,7 +111,7 @@ async def _judge(connection: AsyncConnection, policy: Policy, held: Held, finger
             # Of an entity that is gone nothing is said; it may come back as it was.
             seen = each.seen if ground.beneath is None else ground.value(field)
             await connection.execute(
-                QUERIES["judge"], {**key, "field": field, "state": states[field], "seen": Jsonb(seen)}
+                QUERIES["judge"], {**key, "field": field, "state": states[field], "seen": json_of(seen)}
             )
             if not is_same(seen, each.seen):
                 drifted.append(

@@ -16,7 +16,7 @@ JOIN entity_records USING (tenant, entity_ref);
 
 -- name: models
 SELECT asked.tenant, asked.entity_ref,
-  (SELECT to_jsonb(held) - '{owner_team_id,synced_at,created_at,updated_at}'::text[] || jsonb_build_object(
+  (SELECT to_jsonb(held) - '{owner_team_id,entity_name,synced_at,created_at,updated_at}'::text[] || jsonb_build_object(
     'is_owner_found', held.owner_team_id IS NOT DISTINCT FROM (
       SELECT id FROM teams WHERE teams.tenant_id = held.tenant_id AND teams.external_id = held.owner_ref
     ),
@@ -33,7 +33,7 @@ SELECT asked.tenant, asked.entity_ref,
       FROM service_runbooks AS runbook WHERE runbook.tenant_id = held.tenant_id AND runbook.service_id = held.id
     )
   ) FROM services AS held WHERE held.tenant_id = asked.tenant AND held.external_id = asked.entity_ref) AS service,
-  (SELECT to_jsonb(held) - '{synced_at,created_at}'::text[]
+  (SELECT to_jsonb(held) - '{entity_name,synced_at,created_at}'::text[]
    FROM teams AS held WHERE held.tenant_id = asked.tenant AND held.external_id = asked.entity_ref) AS team,
   (SELECT coalesce(jsonb_agg(jsonb_build_array(type, target_ref, inverse) ORDER BY type COLLATE "C",
      target_ref COLLATE "C"), '[]')
