@@ -6,7 +6,6 @@ import time
 import pytest
 
 from schemas.errors import NotAcknowledgedError
-from sources import publisher
 from sources.publisher import Publisher, draft
 
 COUNT = 500
@@ -28,12 +27,11 @@ def _drafts():
         yield draft({"op": "upsert", "entity": entity}, "git")
 
 
-def test_more_changes_than_the_producer_holds_are_not_acknowledged_one_after_the_other(mute, monkeypatch):
-    monkeypatch.setattr(publisher, "DELIVERY_MS", 1_000)
+def test_more_changes_than_the_producer_holds_are_not_acknowledged_one_after_the_other(mute):
     client = {"bootstrap.servers": mute, "queue.buffering.max.messages": ROOM}
     begun = time.monotonic()
 
     with pytest.raises(NotAcknowledgedError):
-        Publisher(client, "changes.git").publish(_drafts())
+        Publisher(client, "changes.git", delivery_ms=1_000).publish(_drafts())
 
     assert time.monotonic() - begun < COUNT / ROOM / 4
