@@ -29,7 +29,7 @@ STOP_SECONDS = 20.0
 ENVIRONMENT = {**os.environ, "MAINSTEM_API__PORT": "0", "TERM": "xterm-256color", "COLUMNS": "120"}
 
 
-def eventually(found: Callable[[], Any], seconds: float = 60, said: Callable[[], str] = str) -> Any:
+def eventually(found: Callable[[], Any], seconds: float = 120, said: Callable[[], str] = str) -> Any:
     """Return what *found* returns as soon as that is true. *said* tells what is known when it does not become so."""
     deadline = time.monotonic() + seconds
     while not (result := found()):
@@ -169,7 +169,7 @@ class Up(Installed):
 
         return send
 
-    def entity(self, ref: str, *, gone: bool = False, seconds: float = 60) -> dict[str, Any]:
+    def entity(self, ref: str, *, gone: bool = False, seconds: float = 120) -> dict[str, Any]:
         """Wait until the entity is there (or *gone*) and return its row."""
 
         def found() -> list[dict[str, Any]]:
