@@ -34,7 +34,9 @@ SELECT kind, count(*) FROM entities WHERE deleted_at IS NULL GROUP BY kind;
 SELECT data_source, count(*) FROM entity_records WHERE NOT deleted GROUP BY data_source;
 
 -- name: count_overrides
-SELECT state, count(*) FROM overrides GROUP BY state;
+SELECT state, count(held.field)
+FROM unnest('{active,redundant,drifted,orphaned}'::text[]) AS every (state) LEFT JOIN overrides AS held USING (state)
+GROUP BY state;
 
 -- name: list_emissions
 SELECT entity_ref, shard, version, content_hash, state, reason, confirmed_at

@@ -108,7 +108,13 @@ def projected(stage, dsn, eventually):
     stage.forget(ref("gone"), 31)
     running = stage.start(PostgresSink(stage.settings("postgres", dsn)))
     eventually(lambda: running.count("mainstem_sink_records_total", stage.topics.changelog) == 14)
+    eventually(lambda: live(dsn) == {f"e{number}" for number in range(12)})
     return running
+
+
+def live(dsn):
+    with psycopg.connect(dsn) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM entities WHERE deleted_at IS NULL")}
 
 
 def told(report):
