@@ -29,8 +29,7 @@ _BIGGEST: Final = 2**63 - 1
 
 async def only_known(request: Request) -> None:
     """Refuse a query parameter that the route does not have: a filter that is not heeded would widen the answer."""
-    if request.method != "GET":
-        refuse_views(request)
+    refuse_views(request)
     given = request.query_params.keys()
     if not given:
         return

@@ -26,10 +26,15 @@ VIEWS: Final = ("explain", "history", "records")
 
 
 def refuse_views(request: Request) -> None:
-    """Raise 405 where the path of a view is to be changed: any path below could be a reference."""
+    """Raise 405 where the path of a view is to be changed, or that of overrides to be read: any path below an entity or
+    a service could be a reference.
+    """
     path: str = request.scope["path"]
     last = path.rpartition("/")[2]
-    if path.startswith("/v1/entities/") and last in VIEWS and not is_name(request, last):
+    if request.method == "GET":
+        if path.startswith("/v1/services/") and last == "override" and not is_name(request, last):
+            raise HTTPException(405, "it can be written alone", headers={"Allow": "DELETE, POST"})
+    elif path.startswith("/v1/entities/") and last in VIEWS and not is_name(request, last):
         raise HTTPException(405, "it can be read alone", headers={"Allow": "GET"})
 
 

@@ -124,7 +124,8 @@ def test_kafka_keeps_acknowledged_records_and_its_port_over_kill_9(broker: Embed
     broker.start()
 
     assert address == broker.address
-    assert values == read(broker.address, "kept", len(values))
+    # A batch that is sent again may come behind the next one.
+    assert sorted(values) == sorted(read(broker.address, "kept", len(values)))
 
 
 def test_kafka_refuses_a_second_owner_of_its_data(broker: EmbeddedKafka) -> None:

@@ -65,6 +65,12 @@ def drifts(stage):
     return float(found[0].split()[-1])
 
 
+def test_what_is_written_alone_is_not_read(stage):
+    with stage.serving() as client:
+        answer = client.get("/v1/services/component%3Adefault%2Fpay/override?wait=1")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, POST")
+
+
 def test_an_override_survives_resyncs_and_shows_its_drift_once_each_time(stage, name):
     answer, before = override(stage, name), drifts(stage)
     say(stage, name, tier="tier2")
