@@ -3,7 +3,7 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.oracle import World, entities
+from tests.oracle import Connector, Said, World, entities
 from tests.properties.changes import EPOCH, histories, outages, worlds
 from tests.properties.harness import Installation
 
@@ -21,6 +21,16 @@ def test_outages_said_among_the_changes_in_any_order_are_the_oracles(world, hist
     installation.wait(waited)
     installation.roll_out()
     assert installation.entities == entities(history, World(world.connectors, away), installation.now)
+
+
+def test_what_a_connector_said_lives_on_while_its_source_is_away():
+    installation = Installation(World({"git": Connector(ttl=600)}), now=EPOCH)
+    entity = {"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": {"name": "pay"}}
+    installation.say([Said("git", EPOCH, {"entity": entity})])
+    installation.hear("outage", "git", EPOCH + 1_000)
+    installation.roll_out()
+    installation.wait(3_600)
+    assert set(installation.entities) == {"component:default/pay"}
 
 
 @given(worlds, worlds, histories(), st.sampled_from(WAITS), st.sampled_from(WAITS))
