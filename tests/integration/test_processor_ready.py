@@ -91,6 +91,17 @@ async def _two_workers_of_one_partition(kafka, topics, home):
             assert (held, first.engine.lag, second.engine.lag) == ([0, 1], 0, 0)
 
 
+async def _rebalance_in_a_stop(kafka, topics, home):
+    found = Asked(kafka, topics, home)
+    async with found.running():
+        await until(lambda: found.is_ready)
+        # What Faust does when partitions are assigned while it stops.
+        found.engine.consumer.close()
+        client = found.engine.consumer._thread._consumer._client
+        connections = list(client._conns.values())
+    return [connection.connected() for connection in connections]
+
+
 async def _change_on_its_way(kafka, topics, home):
     found = Asked(kafka, topics, home)
     async with found.running():
@@ -110,3 +121,9 @@ def test_a_worker_is_ready_once_it_works_and_one_without_a_partition_is_ready_to
 
 def test_the_age_of_a_change_is_known_when_it_is_merged(kafka, topics, tmp_path):
     asyncio.run(_change_on_its_way(kafka, topics, tmp_path))
+
+
+def test_a_rebalance_during_a_stop_leaves_no_connection_behind(kafka, topics, tmp_path):
+    open_after = asyncio.run(_rebalance_in_a_stop(kafka, topics, tmp_path))
+    assert open_after
+    assert not any(open_after)
