@@ -75,13 +75,14 @@ class Engine(faust.App):
         self.owned: dict[int, PartitionState] = {}
         """The partitions whose runs this worker merges now."""
         self._clock = clock
-        self._letting_go = False
+        self._letting_go = self._is_draining = False
         self._recovery_began: float | None = None
         self._done = 0
         self._in_flight: set[asyncio.Future[None]] = set()
         self._last: dict[int, asyncio.Future[None]] = {}
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._merge_lock = asyncio.Lock()
+        self._release_lock = asyncio.Lock()
         self._versions: dict[int, int] = {}
         self._finishing: set[asyncio.Task[None]] = set()
 
@@ -150,7 +151,7 @@ class Engine(faust.App):
 
     async def drain(self) -> None:
         """Begin no further run, wait for those in flight, and commit what they did."""
-        self._letting_go = True
+        self._letting_go = self._is_draining = True
         while self._in_flight:
             await asyncio.wait(self._in_flight)
         if self.owned:
@@ -368,18 +369,20 @@ class Engine(faust.App):
             self._versions.update({partition: state.version for partition, state in self.owned.items()})
             self.foreign.forget(self.owned)
             self.owned.clear()
-            self._letting_go = False
+            self._letting_go = self._is_draining
 
     async def _release(self) -> None:
         """Tell the next owner that nothing of ours is published without being state. Unsaid, it doubts and repeats."""
         if self.crashed:
             return
-        self.upkeep.doubt_foreign()
-        try:
-            for partition, state in self.owned.items():
-                await self._release_one(partition, state)
-        except KafkaError as error:
-            log.warning("processor.partition_not_released", partition=partition, reason=type(error).__name__)
+        # A rebalance may meet the drain: what one says of where a partition ends holds before the other writes to it.
+        async with self._release_lock:
+            self.upkeep.doubt_foreign()
+            try:
+                for partition, state in self.owned.items():
+                    await self._release_one(partition, state)
+            except KafkaError as error:
+                log.warning("processor.partition_not_released", partition=partition, reason=type(error).__name__)
 
     async def _release_one(self, partition: int, state: PartitionState) -> None:
         if state.is_being_rewritten:

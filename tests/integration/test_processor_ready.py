@@ -1,4 +1,4 @@
-"""What a worker says of itself before it works, while it works, and when it has nothing to work on."""
+"""What a worker says of itself before, while and without working, and how it ends when a rebalance meets its stop."""
 
 import asyncio
 import contextlib
@@ -102,6 +102,18 @@ async def _rebalance_in_a_stop(kafka, topics, home):
     return [connection.connected() for connection in connections]
 
 
+async def _rebalance_in_a_drain(kafka, topics, home):
+    first = Asked(kafka, topics, home)
+    async with first.running():
+        await until(lambda: first.is_ready)
+        engine = first.engine
+        await asyncio.gather(engine._release(), engine._on_partitions_revoked(engine.consumer.assignment()))
+    second = Asked(kafka, topics, home)
+    async with second.running():
+        await until(lambda: second.is_ready)
+        return [state.is_doubtful or state.is_being_rewritten for state in second.engine.owned.values()]
+
+
 async def _change_on_its_way(kafka, topics, home):
     found = Asked(kafka, topics, home)
     async with found.running():
@@ -127,3 +139,7 @@ def test_a_rebalance_during_a_stop_leaves_no_connection_behind(kafka, topics, tm
     open_after = asyncio.run(_rebalance_in_a_stop(kafka, topics, tmp_path))
     assert open_after
     assert not any(open_after)
+
+
+def test_a_rebalance_during_a_drain_leaves_the_next_owner_nothing_to_doubt(kafka, topics, tmp_path):
+    assert asyncio.run(_rebalance_in_a_drain(kafka, topics, tmp_path)) == [False]
