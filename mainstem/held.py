@@ -3,19 +3,25 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from schemas.canonical import canonical_json
 from schemas.records import NEVER, Record
+from schemas.statements import statements
 from streams.outages import Outages
 from streams.policy import Policy
+
+_WRITTEN: Final = statements(Path(__file__).with_name("held.sql"))
+HELD: Final = {name: text.replace("@columns", _WRITTEN["columns"]) for name, text in _WRITTEN.items()}
+"""Statements for the rows that are read here. Whoever asks sees to the tenant."""
 
 _FAR_MS: Final = 2**61
 """Stands for a time that Postgres calls infinity."""
 
 
 def record_of(row: Mapping[str, Any]) -> Record:
-    """Return the record that a row was made of; its times are epoch seconds as text."""
+    """Return the record that a row of HELD was made of; its times are epoch seconds as text."""
     touched, expires = float(row["last_touched"]), row["expiration_date"]
     is_far = abs(touched) == NEVER
     entity = {"apiVersion": row["api_version"], "kind": row["kind"], "metadata": row["metadata"], "spec": row["spec"]}

@@ -22,7 +22,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from mainstem.access import tenants
-from mainstem.held import record_of, with_outages
+from mainstem.held import HELD, record_of, with_outages
 from mainstem.overrides.judging import Drawn, Ground, Override, drawn
 from mainstem.publishing import Publishing, Said
 from schemas.canonical import canonical_json
@@ -38,7 +38,7 @@ LEASE: Final = timedelta(seconds=15)
 """Longer than Kafka may take; a writer that died is waited for as long."""
 CLAIM_SECONDS: Final = 8.0
 _LOOK_SECONDS: Final = 0.05
-QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
+QUERIES: Final = HELD | statements(Path(__file__).with_name("queries.sql"))
 
 Overrides: TypeAlias = Mapping[str, Override]
 Alteration: TypeAlias = Callable[["Held", Ground], Overrides]
