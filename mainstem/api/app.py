@@ -49,11 +49,11 @@ from mainstem.api.locations import Locations
 from mainstem.api.measures import Measured, begin
 from mainstem.api.parameters import only_known
 from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_http_error, on_problem, on_unexpected
-from mainstem.api.publishing import Kafka, Publishing
 from mainstem.api.rendering import read_json
 from mainstem.dead_letters.window import Letters
 from mainstem.overrides.sets import Sets
 from mainstem.overrides.tending import Tending
+from mainstem.publishing import Kafka, Publishing
 from mainstem.simulation.benches import Benches
 from schemas.errors import Declined, NotAcknowledgedError, TopicMismatchError, UnavailableError
 from schemas.metrics import ApiMetrics, RoleMetrics

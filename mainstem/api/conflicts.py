@@ -11,12 +11,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from mainstem.api import question_bodies
-from mainstem.api.database import ask, search
+from mainstem.api.database import ask
 from mainstem.api.description import answers
-from mainstem.api.entities import Many, lowered, owners
 from mainstem.api.fields import narrowed
+from mainstem.api.filters import Filtered, owners_of
 from mainstem.api.outages import present_policy
-from mainstem.api.parameters import Cursor, Fields, Limit, cursor_of, key_of
+from mainstem.api.parameters import cursor_of, key_of
 from mainstem.api.rendering import JsonAnswer
 from mainstem.held import record_of
 from streams.disagreement import disagreements
@@ -33,24 +33,13 @@ Row = dict[str, Any]
 
 
 @router.get("/conflicts", responses=answers(200, question_bodies.ConflictList, "Conflicts, by reference and field."))
-async def list_conflicts(
-    request: Request,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    kind: Many = None,
-    owner: Many = None,
-    tier: Many = None,
-    lifecycle: Many = None,
-    tag: Many = None,
-    q: str | None = None,
-    fields: Fields = None,
-) -> Response:
+async def list_conflicts(request: Request, query: Filtered) -> Response:
     """Return the fields of which live records say different things and one alone can count, with what each says. Lists
     to which every connector adds are none. A page may end, with a `next_cursor`, before it is full, even empty.
     """
-    filters = {"kinds": lowered(kind), "owners": owners(owner), "tiers": tier, "lifecycles": lifecycle, "tags": tag}
-    ref, _, pointer = (key_of(cursor) or "").partition(" ")
-    rows = await ask(request, "looked_at", **filters, **await search(request, q), **{"from": ref}, limit=LOOKED_AT + 1)
+    filters, limit = await query.parameters(request, owners_of), query.limit
+    ref, _, pointer = (key_of(query.cursor) or "").partition(" ")
+    rows = await ask(request, "looked_at", **filters, **{"from": ref}, limit=LOOKED_AT + 1)
     found: list[Row] = []
     policy = await present_policy(request)
     for page in _pages(rows[:LOOKED_AT]):
@@ -62,7 +51,7 @@ async def list_conflicts(
         next_cursor = cursor_of(" ".join(_key(found[limit - 1])))
     elif len(rows) > LOOKED_AT:
         next_cursor = cursor_of(rows[LOOKED_AT]["entity_ref"])
-    return JsonAnswer({"items": [narrowed(each, fields) for each in found[:limit]], "next_cursor": next_cursor})
+    return JsonAnswer({"items": [narrowed(each, query.fields) for each in found[:limit]], "next_cursor": next_cursor})
 
 
 def _pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

@@ -13,11 +13,12 @@ from mainstem.access import tenants
 from mainstem.api.access import caller_of
 from mainstem.api.problems import Problem
 from mainstem.api.references import parse_ref
+from mainstem.held import HELD
 from schemas.refs import NAME
 from schemas.statements import statements
 from sinks.postgres.model import entity_id
 
-_WRITTEN: Final = {
+_WRITTEN: Final = HELD | {
     name: statement
     for file in ("services.sql", "questions.sql", "history.sql")
     for name, statement in statements(Path(__file__).with_name(file)).items()

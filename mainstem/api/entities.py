@@ -1,21 +1,22 @@
 """`/v1/entities`: the merged view."""
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from mainstem.api import bodies, shapes
-from mainstem.api.database import search, told
+from mainstem.api.database import told
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
-from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, is_known, key_of, not_modified
+from mainstem.api.filters import Filtered, owners_of
+from mainstem.api.parameters import Fields, IfNoneMatch, cursor_of, is_known, key_of, not_modified
 from mainstem.api.problems import Problem
 from mainstem.api.references import parse_ref
 from mainstem.api.rendering import JsonAnswer
-from schemas.refs import DEFAULT_NAMESPACE, EntityRef
+from schemas.refs import EntityRef
 from schemas.statements import statements
 
 router = APIRouter(prefix="/v1", tags=["entities"])
@@ -28,33 +29,13 @@ _UNREAD: Final = {
     for name in ("get_entity", "list_entities")
 }
 
-Many = Annotated[list[str] | None, Query()]
-
 
 @router.get("/entities", responses=answers(200, bodies.EntityList, "Merged entities, by reference."))
-async def list_entities(
-    request: Request,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    kind: Many = None,
-    owner: Many = None,
-    tier: Many = None,
-    lifecycle: Many = None,
-    tag: Many = None,
-    q: str | None = None,
-    fields: Fields = None,
-) -> Response:
+async def list_entities(request: Request, query: Filtered) -> Response:
     """Return merged entities in the order of their references; filters of one kind are joined by "or"."""
-    parameters = {
-        "after": key_of(cursor) or "",
-        "kinds": lowered(kind),
-        "owners": owners(owner),
-        "tiers": tier,
-        "lifecycles": lifecycle,
-        "tags": tag,
-        **await search(request, q),
-        "limit": limit + 1,
-    }
+    limit, fields = query.limit, query.fields
+    filters = await query.parameters(request, owners_of)
+    parameters = {**filters, "after": key_of(query.cursor) or "", "limit": limit + 1}
     rows = await _rows(request, "list_entities", parameters, fields)
     more = len(rows) > limit
     items = [_item(row, fields) for row in rows[:limit]]
@@ -96,17 +77,3 @@ async def _rows(request: Request, query: str, parameters: dict[str, Any], fields
     statement = _QUERIES[query] if fields else _UNREAD[query]
     prepare = False if parameters.get("q") or parameters.get("refs") is not None else None
     return await told(request, statement, parameters, prepare=prepare)
-
-
-def lowered(values: list[str] | None) -> list[str] | None:
-    return None if values is None else [value.lower() for value in values]
-
-
-def owners(values: list[str] | None) -> list[str] | None:
-    """An owner may be written as a reference or as the name of a group."""
-    if values is None:
-        return None
-    prefix = f"group:{DEFAULT_NAMESPACE}/"
-    lowered = [value.lower() for value in values]
-    names = [value.removeprefix(prefix) for value in lowered]
-    return sorted({*lowered, *names, *(prefix + name for name in names), *(f"group:{name}" for name in names)})

@@ -17,11 +17,11 @@ from mainstem.access.jwt import KeysUnavailableError
 from mainstem.api.access import caller_of
 from mainstem.api.database import ask
 from mainstem.api.problems import Problem
-from mainstem.api.publishing import Kafka
 from mainstem.events.hub import Hub
 from mainstem.events.replay import Replay
 from mainstem.events.stream import Stream
 from mainstem.events.topic import Event, EventId, TopicReader
+from mainstem.publishing import Kafka
 from schemas.errors import UnavailableError
 from schemas.metrics import ApiMetrics
 from schemas.partitions import partition_of

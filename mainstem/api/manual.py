@@ -15,8 +15,9 @@ from mainstem.api.database import asking
 from mainstem.api.description import answers, described, problems
 from mainstem.api.parameters import IfMatch, require_match
 from mainstem.api.problems import Problem
-from mainstem.api.publishing import Said, Wait, publishing, shown
+from mainstem.api.publishing import Wait, publishing, shown, until_readable
 from mainstem.api.references import parse_ref
+from mainstem.publishing import Said
 from schemas.refs import EntityRef
 from schemas.statements import statements
 
@@ -99,7 +100,7 @@ async def _say(request: Request, ref: EntityRef, change: dict[str, Any], *, wait
     if not wait:
         return JSONResponse({"receipts": [shown(receipt)]}, 202)
     said = Said(connector=CONNECTOR, tenant=tenant, entity_ref=str(ref), version=version, receipt=receipt)
-    await publishing(request).until_readable(request.app.state.pool, said)
+    await until_readable(request, said)
     return await _merged(request, ref)
 
 

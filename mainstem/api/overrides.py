@@ -18,7 +18,7 @@ from mainstem.api.description import answers, described, problems
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfMatch, Limit, page_of, require_match
 from mainstem.api.problems import Problem
-from mainstem.api.publishing import Said, Wait, publishing, shown
+from mainstem.api.publishing import Wait, shown, until_readable
 from mainstem.api.references import is_name
 from mainstem.api.shapes import timestamp
 from mainstem.overrides.fields import MalformedPointerError, objection, parse_field
@@ -126,12 +126,12 @@ async def withdraw_override(
 
 async def _alter(request: Request, ref: str, alteration: Any, *, wait: bool) -> Response:
     try:
-        said: Said = await _sets(request).alter(access.caller_of(request).tenant, ref, alteration)
+        said = await _sets(request).alter(access.caller_of(request).tenant, ref, alteration)
     except MergeError as error:
         raise Problem(409, "Conflict", str(error)) from None
     if not wait:
         return JSONResponse({"receipts": [shown(said.receipt)]}, 202)
-    await publishing(request).until_readable(request.app.state.pool, said)
+    await until_readable(request, said)
     try:
         return await services.get_service(request, ref)
     except Problem as problem:

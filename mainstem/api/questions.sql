@@ -24,17 +24,6 @@ WHERE held.tenant = %(tenant)s
 ORDER BY held.entity_ref
 LIMIT %(limit)s;
 
--- name: records_of_several
-SELECT entity_ref, data_source, api_version, kind, metadata, spec, service, priority_score, content_hash,
-  extract(epoch FROM last_touched)::text AS last_touched, extract(epoch FROM expiration_date)::text AS expiration_date,
-  deleted, generation, source_version, change_id
-FROM entity_records
-WHERE tenant = %(tenant)s AND entity_ref = ANY (%(refs)s) AND NOT deleted
-ORDER BY entity_ref, data_source;
-
--- name: outages
-SELECT words FROM outages;
-
 -- name: owned_by
 SELECT entity_ref FROM entity_relations
 WHERE tenant_id = %(tenant)s AND type = 'ownedBy' AND target_ref = %(team)s AND entity_ref = ANY (%(refs)s)

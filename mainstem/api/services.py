@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from mainstem.api import bodies, canonical
-from mainstem.api.database import ask, one, search, whole
+from mainstem.api.database import ask, one, whole
 from mainstem.api.description import answers, problems, resource
-from mainstem.api.entities import Many, lowered
 from mainstem.api.fields import narrowed
+from mainstem.api.filters import Filtered, lowered
 from mainstem.api.graph import Direction, walk
-from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, key_of, single
+from mainstem.api.parameters import Fields, IfNoneMatch, cursor_of, key_of, single
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name
 from mainstem.api.rendering import JsonAnswer
@@ -30,27 +30,15 @@ Directions = Annotated[
 
 
 @router.get("", responses=answers(200, bodies.ServiceList, "Services, by reference."))
-async def list_services(
-    request: Request,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    kind: Many = None,
-    owner: Many = None,
-    tier: Many = None,
-    lifecycle: Many = None,
-    tag: Many = None,
-    q: str | None = None,
-    fields: Fields = None,
-) -> Response:
+async def list_services(request: Request, query: Filtered) -> Response:
     """Return services in the order of their references; filters of one kind are joined by "or".
 
     An owner is a reference, a name or the id of a team.
     """
-    filters = {"kinds": lowered(kind), "owners": lowered(owner), "tiers": tier, "lifecycles": lifecycle, "tags": tag}
-    wanted = {**filters, **await search(request, q)}
-    found = await ask(request, "list_services", **wanted, after=key_of(cursor) or "", limit=limit + 1)
+    filters, limit = await query.parameters(request, lowered), query.limit
+    found = await ask(request, "list_services", **filters, after=key_of(query.cursor) or "", limit=limit + 1)
     rows = await whole(request, "service", found[:limit])
-    items = [narrowed(canonical.service(row, now=time.time()), fields) for row in rows]
+    items = [narrowed(canonical.service(row, now=time.time()), query.fields) for row in rows]
     next_cursor = cursor_of(found[limit - 1]["entity_ref"]) if len(found) > limit else None
     return JsonAnswer({"items": items, "next_cursor": next_cursor})
 

@@ -124,11 +124,3 @@ SELECT id::text, external_id AS entity_ref FROM teams
 WHERE tenant_id = %(tenant)s AND external_id > %(after)s
 ORDER BY external_id
 LIMIT %(limit)s;
-
--- name: records
-SELECT data_source, api_version, kind, metadata, spec, service, priority_score, content_hash,
-  extract(epoch FROM last_touched)::text AS last_touched, extract(epoch FROM expiration_date)::text AS expiration_date,
-  deleted, generation, source_version, change_id
-FROM entity_records
-WHERE tenant = %(tenant)s AND entity_ref = %(ref)s
-ORDER BY data_source;

@@ -59,17 +59,6 @@ WHERE held.tenant_id = %(tenant)s AND (
 GROUP BY held.entity_ref, held.identity
 ORDER BY held.entity_ref;
 
--- name: records
-SELECT data_source, api_version, kind, metadata, spec, service, priority_score, content_hash,
-  extract(epoch FROM last_touched)::text AS last_touched, extract(epoch FROM expiration_date)::text AS expiration_date,
-  deleted, generation, source_version, change_id
-FROM entity_records
-WHERE tenant = %(tenant)s AND entity_ref = %(ref)s
-ORDER BY data_source;
-
--- name: outages
-SELECT words FROM outages;
-
 -- name: due
 SELECT held.tenant_id, held.entity_ref
 FROM override_sets AS held

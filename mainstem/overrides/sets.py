@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -22,10 +22,9 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from mainstem.access import tenants
-from mainstem.api.outages import outages_of
-from mainstem.api.publishing import Publishing, Said
-from mainstem.held import record_of
+from mainstem.held import HELD, record_of, with_outages
 from mainstem.overrides.judging import Drawn, Ground, Override, drawn
+from mainstem.publishing import Publishing, Said
 from schemas.canonical import canonical_json
 from schemas.errors import ConflictError, NotAcknowledgedError
 from schemas.records import Record
@@ -39,7 +38,7 @@ LEASE: Final = timedelta(seconds=15)
 """Longer than Kafka may take; a writer that died is waited for as long."""
 CLAIM_SECONDS: Final = 8.0
 _LOOK_SECONDS: Final = 0.05
-QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
+QUERIES: Final = HELD | statements(Path(__file__).with_name("queries.sql"))
 
 Overrides: TypeAlias = Mapping[str, Override]
 Alteration: TypeAlias = Callable[["Held", Ground], Overrides]
@@ -180,8 +179,7 @@ async def records_of(connection: AsyncConnection, tenant: str, ref: str) -> list
 
 async def present(connection: AsyncConnection, policy: Policy) -> Policy:
     """Return *policy* with the outages that the processor has heard of."""
-    intervals = outages_of(row["words"] for row in await rows_of(connection, "outages")).intervals
-    return replace(policy, outages=intervals) if intervals else policy
+    return with_outages(policy, await rows_of(connection, "outages"))
 
 
 def json_of(value: Any) -> Jsonb:

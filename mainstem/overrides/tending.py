@@ -26,6 +26,8 @@ REST_SECONDS: Final = 1.0
 REST_SHARE: Final = 10
 REST_AT_MOST_SECONDS: Final = 5.0
 """A look rests for so many times as long as it took, within these bounds."""
+REST_OF_FAILED_SECONDS: Final = 60.0
+"""Before a set is looked at again that could not be."""
 PATIENCE: Final = timedelta(minutes=10)
 """For so long a set that Kafka acknowledged may be on its way to the tables; then it is taken for lost."""
 _LAST_MS: Final = 253_402_300_799_000
@@ -80,7 +82,8 @@ class Tending:
 
     async def look_beneath(self) -> None:
         """Tell of each override beneath which the value is another than at the last look. Each is told once: whoever
-        looks has locked the row, and what was seen is written before it is told.
+        looks has locked the row, and what was seen is written before it is told. One that cannot be looked at is in the
+        way of no other.
         """
         drifts: list[dict[str, Any]] = []
         async with self._pool.connection() as connection, connection.transaction():
@@ -88,11 +91,24 @@ class Tending:
             told = f"{policy.fingerprint} {sorted(policy.outages.items())}"
             asked = {"policy": told, "limit": _AT_ONCE}
             for row in await rows_of(connection, "changed_beneath", **asked):
-                (found,) = await rows_of(connection, "sets", **_key(row), id=None, name="")
-                drifts += await _judge(connection, policy, held_of(row["tenant_id"], found), row["fingerprint"])
+                drifts += await _look(connection, policy, row)
         for each in drifts:
             self._metrics.override_drifts.inc()
             log.warning("override.drifted", **each)
+
+
+async def _look(connection: AsyncConnection, policy: Policy, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the overrides of the set of *row* that have drifted since the last look."""
+    try:
+        async with connection.transaction():
+            (found,) = await rows_of(connection, "sets", **_key(row), id=None, name="")
+            return await _judge(connection, policy, held_of(row["tenant_id"], found), row["fingerprint"])
+    except Exception as error:  # noqa: BLE001 - whatever is the matter with one set, the others are looked at
+        told = {"tenant": row["tenant_id"], "entity": row["entity_ref"]}
+        log.warning("overrides.not_judged", **told, reason=type(error).__name__)
+        again = {"look_again_at": time.time() + REST_OF_FAILED_SECONDS, "is_renamed": False}
+        await connection.execute(QUERIES["looked"], {**_key(row), "fingerprint": row["fingerprint"], **again})
+        return []
 
 
 async def _judge(connection: AsyncConnection, policy: Policy, held: Held, fingerprint: str) -> list[dict[str, Any]]:

@@ -10,13 +10,13 @@ from prometheus_client import REGISTRY
 from mainstem.access.jwt import Issuer
 from mainstem.api.app import Settings, make_app
 from mainstem.api.locations import Locations, Refresh
-from mainstem.api.publishing import Kafka
 from mainstem.api.server import config_of
 from mainstem.config import JwtConfig, LocationRefreshConfig, LocationsConfig
 from mainstem.configured import configured
 from mainstem.dead_letters.window import Letters
 from mainstem.installation import Installation
 from mainstem.policies import policy_of
+from mainstem.publishing import Kafka
 from mainstem.roles.role import RoleOptions, announce, listen
 from schemas.errors import UnavailableError
 

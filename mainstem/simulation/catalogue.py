@@ -17,7 +17,7 @@ from psycopg import IsolationLevel
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 
-from mainstem.held import record_of
+from mainstem.held import HELD, record_of
 from mainstem.simulation.difference import Comparison, Tally, difference
 from schemas.errors import MergeError
 from schemas.statements import statements
@@ -29,7 +29,7 @@ ROWS_AT_ONCE: Final = 100
 """Held in memory: a record has a megabyte at most, and a few thousand bytes as a rule."""
 STATEMENT_MS: Final = 60_000
 _NICER: Final = 10
-_QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
+_QUERIES: Final = HELD | statements(Path(__file__).with_name("queries.sql"))
 
 Row = dict[str, Any]
 
@@ -110,7 +110,7 @@ class _UnmergedError(Exception):
 def _rows(task: Task) -> Iterator[Row]:
     """Yield the rows of one snapshot, entity by entity."""
     parameters = {"tenant": task.tenant, "connectors": sorted(task.touched or ())}
-    name = "every" if task.touched is None else "touched"
+    name = "every_record" if task.touched is None else "records_of_touched"
     # A statement ends with the process that asked.
     options = f"-c statement_timeout={STATEMENT_MS} -c client_connection_check_interval=1000"
     with psycopg.connect(task.dsn, options=options, connect_timeout=5, application_name="mainstem-simulate") as session:

@@ -1,5 +1,6 @@
 """Drives a sink as `mainstem sinks run` does, with a list for a log and no Kafka."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -9,6 +10,8 @@ from sinks.batches import ends, isolate
 
 PATIENCE: Final = 20
 """How often a call that may pass is repeated before the kit gives up; the real runner never does."""
+REST_SECONDS: Final = 0.05
+"""Before it is repeated, as the real runner rests: a sink may leave its system alone for a while."""
 
 
 class MemoryRunner:
@@ -57,6 +60,7 @@ def _patiently(act: Callable[[], None]) -> None:
             act()
         except Retriable as error:
             last = error
+            time.sleep(REST_SECONDS)
         else:
             return
     raise AssertionError(f"the sink still says Retriable after {PATIENCE} attempts: {last}")

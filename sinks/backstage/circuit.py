@@ -48,11 +48,16 @@ class Circuit:
         return 0.0 if self._probe_at is None else max(0.0, self._probe_at - self._clock())
 
     def require(self) -> int:
-        """Raise Retriable while Backstage is to be left alone; return what `failed` and `succeeded` want to know."""
-        known = self._failures_ever
-        if left := self.seconds_left:
-            raise Retriable(f"Backstage is away: it is asked again in {left:.0f} s")
-        return known
+        """Raise Retriable while Backstage is to be left alone; return what `failed` and `succeeded` want to know.
+
+        While the circuit is open, whoever comes first after an interval probes; the others are told to wait on.
+        """
+        with self._told:
+            if left := self.seconds_left:
+                raise Retriable(f"Backstage is away: it is asked again in {left:.0f} s")
+            if self.is_open:
+                self._probe_at = self._clock() + self._pace.probe_seconds
+            return self._failures_ever
 
     def failed(self, known: int, wait_seconds: float | None) -> None:
         """What fails at the same time counts once. *wait_seconds*: for how long Backstage asked to be left alone."""

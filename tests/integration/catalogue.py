@@ -11,7 +11,7 @@ import psycopg
 from prometheus_client import CollectorRegistry
 
 from mainstem.access import tokens
-from mainstem.api.publishing import Kafka
+from mainstem.publishing import Kafka
 from sinks.base import SinkSettings
 from sinks.postgres.sink import PostgresSink
 from streams.policy import ConnectorPolicy, Policy

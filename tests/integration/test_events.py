@@ -18,9 +18,9 @@ from psycopg import conninfo, sql
 from mainstem.access import tokens
 from mainstem.api import events
 from mainstem.api.app import Settings, make_app
-from mainstem.api.publishing import Kafka
 from mainstem.cluster import Cluster
 from mainstem.events import hub
+from mainstem.publishing import Kafka
 from mainstem.roles.api import Server
 from schemas.database import migrate
 from schemas.topics import Topics

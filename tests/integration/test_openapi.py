@@ -10,9 +10,9 @@ from pathlib import Path
 from psycopg import AsyncConnection
 
 from mainstem.access import scopes, tokens
-from mainstem.api.publishing import Kafka
 from mainstem.cluster import Cluster
 from mainstem.dead_letters.window import Letters
+from mainstem.publishing import Kafka
 from schemas.database import migrate
 from schemas.topics import Topics
 from tests.integration.connector_rows import Rows

@@ -86,6 +86,19 @@ def test_an_override_survives_resyncs_and_shows_its_drift_once_each_time(stage, 
     assert (drifted, state(stage, name), tier(stage, name)) == (("drifted", "tier3"), ("drifted", "tier4"), "tier1")
 
 
+def test_a_set_that_cannot_be_judged_is_in_the_way_of_no_other(stage, name):
+    broken = f"{name}-broken"
+    say(stage, broken, tier="tier2")
+    stage.eventually(lambda: stage.get(f"services/{broken}"))
+    override(stage, broken)
+    override(stage, name)
+    before, ref = drifts(stage), f"component:default/{broken}"
+    stage.rows("UPDATE override_sets SET identity = '{}', looked_at = NULL WHERE entity_ref = %s RETURNING 1", ref)
+    say(stage, name, tier="tier3")
+    stage.eventually(lambda: drifts(stage) > before)
+    assert (state(stage, name), looked_at(stage, broken) is None) == (("drifted", "tier3"), False)
+
+
 def test_a_withdrawn_override_leaves_what_lies_beneath(stage, name):
     override(stage, name)
     override(stage, name, "/metadata/annotations/acme.com~1tier", "gold")
