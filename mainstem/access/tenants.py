@@ -1,4 +1,8 @@
-"""The one way to ask the database on behalf of somebody: as a role that sees the rows of their tenant alone."""
+"""The one way to ask the database on behalf of somebody: as a role that sees the rows of their tenant alone.
+
+The connections of a pool that is given here are in autocommit: psycopg, left to begin and end transactions by itself,
+waits for an answer to each step.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,6 +26,7 @@ async def inside(
     """
     async with pool.connection(timeout=seconds) as connection:
         async with connection.pipeline():
+            await connection.execute("BEGIN")
             await connection.execute(_ENTER, (tenant,))
         yield connection
 
@@ -36,7 +41,8 @@ async def rows(
 ) -> list[dict[str, Any]]:
     """Return the rows of one *statement* inside *tenant*, in one round trip."""
     async with pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        async with connection.pipeline(), connection.transaction():
+        # What is sent with one sync is one transaction: `_ENTER` holds for the statement, and no longer.
+        async with connection.pipeline():
             await connection.execute(_ENTER, (tenant,))
             await cursor.execute(statement, parameters, prepare=prepare)
         return await cursor.fetchall()

@@ -173,7 +173,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         max_size=settings.pool_max,
         timeout=POOL_SECONDS,
         max_waiting=WAITING,
-        kwargs={"options": _OPTIONS, "connect_timeout": 5},
+        kwargs={"options": _OPTIONS, "connect_timeout": 5, "autocommit": True},
         configure=read_json,
         check=_is_alive,
         open=False,

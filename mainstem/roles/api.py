@@ -1,6 +1,7 @@
 """The role `api`: the HTTP API."""
 
 import asyncio
+import gc
 import socket
 
 import uvicorn
@@ -54,6 +55,8 @@ def run(installation: Installation, options: RoleOptions) -> None:
         registry=REGISTRY,
     )
     server = Server(make_app(settings))
+    # What is there now stays, and is much: each look for garbage would go through all of it.
+    gc.freeze()
     announce(options, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
     asyncio.run(server.serve(sockets=[sock]))
 

@@ -1,5 +1,6 @@
 """The HTTP API over a real database."""
 
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -235,3 +236,11 @@ def test_a_connection_that_the_database_dropped_is_not_handed_out(api):
             admin.execute(END_OTHERS)
         codes.append(client.get("/v1/entities/component:default/pay").status_code)
     assert codes == [200, 200, 200]
+
+
+def test_a_head_that_does_not_end_is_refused_before_its_time_is_over(api):
+    client, _ = api
+    with socket.create_connection((client.base_url.host, client.base_url.port), 20) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + b"x-more: y\r\n" * 5_960)
+        answer = connection.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 400 ")

@@ -1,5 +1,6 @@
 """Tenants are apart in the database itself, whatever a query forgets."""
 
+import asyncio
 import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import conninfo, errors, sql
+from psycopg_pool import AsyncConnectionPool
 
 import mainstem.api
+from mainstem.access import tenants
 from mainstem.api import database as api_database
 from mainstem.embedded import EmbeddedPostgres
 from schemas import database as schema
@@ -123,6 +126,31 @@ def test_whatever_answers_a_caller_asks_as_the_role():
     asking = {file.name for file in Path(mainstem.api.__path__[0]).glob("*.py")
               if re.search(r"\.(connection|getconn)\(", file.read_text(encoding="utf-8"))}  # fmt: skip
     assert asking == {"census.py"}
+
+
+WHO = "SELECT current_user::text AS role, current_setting('mainstem.tenant', true) AS tenant"
+
+
+def test_what_is_asked_for_a_caller_is_asked_as_the_role_and_the_next_user_of_the_connection_begins_with_nothing(
+    shared,
+):
+    async def found():
+        options = {"kwargs": {"autocommit": True}, "open": False}
+        async with AsyncConnectionPool(shared, min_size=1, max_size=1, **options) as pool:
+            told = [await tenants.rows(pool, tenant, WHO, {}) for _ in range(8) for tenant in TENANTS]
+            with pytest.raises(errors.DivisionByZero):
+                await tenants.rows(pool, "acme", "SELECT 1 / 0", {})
+            async with tenants.inside(pool, "acme") as connection:
+                within = await (await connection.execute(WHO)).fetchone()
+            async with pool.connection() as connection:
+                after = await (await connection.execute(WHO)).fetchone()
+            return told, within, after
+
+    told, within, after = asyncio.run(found())
+    assert told == [[{"role": "mainstem_app", "tenant": tenant}] for _ in range(8) for tenant in TENANTS]
+    assert within == ("mainstem_app", "acme")
+    assert after[0] != "mainstem_app"
+    assert not after[1]
 
 
 @pytest.fixture(scope="module")
