@@ -158,7 +158,8 @@ class Engine(faust.App):
             # Nothing is asked of Kafka within a rebalance: the consumer's thread waits for us there.
             with contextlib.suppress(TimeoutError, asyncio.CancelledError):
                 await asyncio.wait_for(self.upkeep.look_for_foreign(), LAST_LOOK_SECONDS)
-            await self._release()
+            async with self._release_lock:
+                await self._release()
             await self.consumer.commit()
 
     def _new_transport(self) -> RunTransport:
@@ -357,14 +358,15 @@ class Engine(faust.App):
         try:
             while self._in_flight:
                 await asyncio.wait(self._in_flight)
-            await self._release()
-            # A commit under way may have read `done` before the last run ended.
-            await self.consumer.maybe_wait_for_commit_to_finish()
-            await self.consumer.commit()
-            for tp in self.consumer.positions:
-                self.metrics.lag.remove(tp.topic, str(tp.partition))
-                self.metrics.outage.labels(tp.topic.rpartition(".")[2]).set(0)
-            await super()._on_partitions_revoked(revoked)
+            async with self._release_lock:
+                await self._release()
+                # A commit under way may have read `done` before the last run ended.
+                await self.consumer.maybe_wait_for_commit_to_finish()
+                await self.consumer.commit()
+                for tp in self.consumer.positions:
+                    self.metrics.lag.remove(tp.topic, str(tp.partition))
+                    self.metrics.outage.labels(tp.topic.rpartition(".")[2]).set(0)
+                await super()._on_partitions_revoked(revoked)
         finally:
             self._versions.update({partition: state.version for partition, state in self.owned.items()})
             self.foreign.forget(self.owned)
@@ -372,17 +374,18 @@ class Engine(faust.App):
             self._letting_go = self._is_draining
 
     async def _release(self) -> None:
-        """Tell the next owner that nothing of ours is published without being state. Unsaid, it doubts and repeats."""
+        """Tell the next owner that nothing of ours is published without being state. Unsaid, it doubts and repeats.
+
+        To be called under the lock: a rebalance may meet the drain, and who comes second finds nothing of ours.
+        """
         if self.crashed:
             return
-        # A rebalance may meet the drain: what one says of where a partition ends holds before the other writes to it.
-        async with self._release_lock:
-            self.upkeep.doubt_foreign()
-            try:
-                for partition, state in self.owned.items():
-                    await self._release_one(partition, state)
-            except KafkaError as error:
-                log.warning("processor.partition_not_released", partition=partition, reason=type(error).__name__)
+        self.upkeep.doubt_foreign()
+        try:
+            for partition, state in self.owned.items():
+                await self._release_one(partition, state)
+        except KafkaError as error:
+            log.warning("processor.partition_not_released", partition=partition, reason=type(error).__name__)
 
     async def _release_one(self, partition: int, state: PartitionState) -> None:
         if state.is_being_rewritten:

@@ -107,7 +107,7 @@ async def _rebalance_in_a_drain(kafka, topics, home):
     async with first.running():
         await until(lambda: first.is_ready)
         engine = first.engine
-        await asyncio.gather(engine._release(), engine._on_partitions_revoked(engine.consumer.assignment()))
+        await asyncio.gather(engine._on_partitions_revoked(engine.consumer.assignment()), engine.drain())
     second = Asked(kafka, topics, home)
     async with second.running():
         await until(lambda: second.is_ready)
