@@ -1,8 +1,11 @@
 """The command line. Each command is a few lines here and its work elsewhere, imported when it is called."""
 
+import importlib.metadata
 import os
 import sys
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from mainstem import log
 from mainstem.commands import (
@@ -36,6 +39,23 @@ app: Final = Commands(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _tell_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if wanted:
+        typer.echo(f"mainstem {importlib.metadata.version('mainstem')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None: ...
+
+
 app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("publish")(publish.publish)

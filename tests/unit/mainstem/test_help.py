@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from importlib.metadata import version
 
 import pytest
 import typer.main
@@ -36,3 +37,8 @@ def test_examples_stand_as_they_were_written(name):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_is_asked_for_has_a_name_and_no_python_type(name):
     assert re.findall(r"<(?:str|int|path|list)\S*>|\{[A-Z]+\}|\]\.\.\.\]", _help(name)) == []
+
+
+def test_the_version_is_told():
+    told = CliRunner().invoke(app, ["--version"])
+    assert (told.exit_code, told.stdout) == (0, f"mainstem {version('mainstem')}\n")
