@@ -24,9 +24,9 @@ from mainstem.api.shapes import timestamp
 from mainstem.overrides.fields import MalformedPointerError, objection, parse_field
 from mainstem.overrides.judging import Ground, Override
 from mainstem.overrides.sets import Held, Overrides, Sets, with_one
-from schemas.canonical import canonical_json, pointer
+from schemas.canonical import canonical_json, parse_json, pointer
 from schemas.changes import parse_time
-from schemas.errors import MergeError, Skippable, ValidationError
+from schemas.errors import DecodeError, MergeError, Skippable, ValidationError
 from schemas.refs import EntityRef
 
 router = APIRouter(prefix="/v1/services", tags=["services"])
@@ -48,7 +48,18 @@ _BODY: Final = described(
     bodies.OverrideRequest.model_json_schema(),
 )
 
+_NOTED: Final = {"field", "reason", "author", "expires_at"}
+
 FieldQuery = Annotated[str, Query(alias="field", description="Its JSON pointer, such as `/service/tier`.")]
+
+
+def _noted(body: bytes) -> dict[str, Any]:
+    """Return what the log tells of an override; nothing of what is refused. The value is in the entity's history."""
+    try:
+        wanted = bodies.OverrideRequest.model_validate(parse_json(body))
+    except (DecodeError, Unfit):
+        return {}
+    return wanted.model_dump(include=_NOTED, exclude_none=True)
 
 
 @router.get("/{id:path}/overrides", responses=answers(200, bodies.OverrideList, "By field.") | problems(404, 409))
@@ -79,6 +90,7 @@ async def list_overrides(
     responses=_ANSWERS | problems(413, 422),
     openapi_extra={**_BODY, **access.needs(OVERRIDE)},
 )
+@access.noting(_noted)
 async def set_override(
     request: Request,
     id: str,  # noqa: A002 - as the path calls it

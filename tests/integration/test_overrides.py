@@ -260,6 +260,15 @@ def test_an_override_of_what_has_changed_since_is_refused(stage, name):
     assert codes == [200, 412]
 
 
+def test_the_log_says_which_field_was_overridden_and_why_and_nothing_of_the_value(stage, name):
+    override(stage, name, value="hidden", author="jane")
+    override(stage, name, value="hidden", wait=False, reason="")
+    override(stage, name, value="hidden" * 200_000, wait=False)
+    log = stage.rows("SELECT parameters, status FROM audit_log WHERE parameters->>'id' = %s ORDER BY id", name)
+    noted = {"wait": "1", "field": TIER, "reason": "Black Friday", "author": "jane"}
+    assert log == [({"id": name, **noted}, 200), ({"id": name}, 422), ({"id": name}, 413)]
+
+
 def test_each_tenant_overrides_its_own_services_and_the_log_says_who(stage, name):
     scopes = ("read", "override", "publish:manual")
     ours, theirs = (stage.token(*scopes, tenant=tenant) for tenant in ("default", "acme"))
