@@ -12,7 +12,7 @@ FILE: Final = Path(__file__).parent / "reference/metrics.md"
 _HEAD: Final = """\
 # Metrics
 
-Made from `schemas/metrics.py`. Beside these, every role exports what Prometheus' client tells of a process:
+Made from `schemas/metrics/`. Beside these, every role exports what Prometheus' client tells of a process:
 `process_resident_memory_bytes`, `process_cpu_seconds_total`, `process_start_time_seconds`. In the answer of an API
 beside `mainstem up`, every series has the label `role` as well. A histogram `X` has the series `X_bucket`, `X_sum` and
 `X_count`.
