@@ -1,9 +1,8 @@
 """The tools: each a question of an incident. Their docstrings are what the model reads, so they tell when to ask."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import orjson
 from mcp.server.mcpserver import Context
@@ -13,6 +12,7 @@ from pydantic import Field
 
 from mainstem.assistant import answers
 from mainstem.assistant.asking import Asking, UnansweredError
+from mainstem.assistant.catalogue import Catalogue, Direction
 from schemas.refs import EntityRef
 
 Token = Callable[[Context], str | None]
@@ -24,14 +24,12 @@ Service = Annotated[
 Filter = Annotated[str | None, Field(max_length=300)]
 Found = Annotated[int, Field(ge=1, le=25)]
 Shown = Annotated[int, Field(ge=1, le=answers.MAX_NODES)]
-Direction = Annotated[
-    Literal["upstream", "downstream"],
+Way = Annotated[
+    Direction,
     Field(description="upstream: what it depends on; downstream: what depends on it."),
 ]
 
 _ALL_STEPS: Final = 20
-_WORD: Final = re.compile(r"[a-z0-9]+")
-_WORDS_ASKED: Final = 4
 
 
 class Tools:
@@ -60,7 +58,11 @@ class Tools:
         fresh that is; get_service_context tells more of one.
         """
         filters = {"owner": owner, "tier": tier, "kind": kind, "lifecycle": lifecycle, "tag": tag}
-        found = await self._answer(self._get(context, "services", q=words, limit=limit, cursor=cursor, **filters))
+        catalogue = self._catalogue(context)
+        try:
+            found = await catalogue.get("services", q=words, limit=limit, cursor=cursor, **filters)
+        except UnansweredError as error:
+            raise ToolError(str(error)) from None
         items = [answers.brief(each) for each in found["items"]]
         return _result({"services": items, "next_cursor": found["next_cursor"]})
 
@@ -71,25 +73,26 @@ class Tools:
 
         Begin with this.
         """
+        catalogue = self._catalogue(context)
 
         async def told() -> dict[str, Any]:
-            found = await self._get(context, "services", service)
+            found = await catalogue.get("services", service)
             ref = found["entity_ref"]
             duty, graph, entity, changes = await asyncio.gather(
-                self._duty(context, ref),
-                self._graph(context, ref, "downstream", _ALL_STEPS),
-                self._get(context, "entities", ref, fields="merged_at,stale,provenance"),
-                self._changes(context, ref, limit=answers.MAX_CHANGES, fields="change,changed,connectors,at"),
+                catalogue.duty(ref),
+                catalogue.graph(ref, "downstream", _ALL_STEPS),
+                catalogue.get("entities", ref, fields="merged_at,stale,provenance"),
+                catalogue.changes(ref, limit=answers.MAX_CHANGES, fields="change,changed,connectors,at"),
             )
             return answers.context(found, duty, graph, entity, changes)
 
-        return _result(await self._named(context, service, told()))
+        return await _named(catalogue, service, told())
 
     async def get_dependencies(
         self,
         context: Context,
         service: Service,
-        direction: Direction = "upstream",
+        direction: Way = "upstream",
         depth: Annotated[int, Field(ge=1, le=20, description="How many steps to follow.")] = 1,
         limit: Shown = 50,
     ) -> CallToolResult:
@@ -98,27 +101,30 @@ class Tools:
         Ask upstream for possible causes. `via` are the neighbours by which a service is reached, `is_critical` says
         that one of these steps is; `left_out` counts the services beyond the limit.
         """
-        told = self._around(context, service, direction, depth=depth, limit=limit)
-        return _result(await self._named(context, service, told))
+        catalogue = self._catalogue(context)
+        told = catalogue.around(service, direction, depth=depth, limit=limit)
+        return await _named(catalogue, service, told)
 
     async def get_blast_radius(self, context: Context, service: Service, limit: Shown = 50) -> CallToolResult:
         """List all that may break with a service: everything that depends on it at any distance, the nearest first,
         with counts by distance and tier. `is_complete` is false where there is even more.
         """
-        told = self._around(context, service, "downstream", depth=_ALL_STEPS, limit=limit)
-        return _result(await self._named(context, service, told))
+        catalogue = self._catalogue(context)
+        told = catalogue.around(service, "downstream", depth=_ALL_STEPS, limit=limit)
+        return await _named(catalogue, service, told)
 
     async def get_on_call(self, context: Context, service: Service) -> CallToolResult:
         """Tell who is on call for a service now, until when, which connector says so, and whether its word is fresh.
 
         `on_call` is null when nobody is known to be: then ask the owner.
         """
+        catalogue = self._catalogue(context)
 
         async def told() -> dict[str, Any]:
-            found = await self._get(context, "services", service, fields="entity_ref,name,owner")
-            return {**found, "on_call": await self._duty(context, found["entity_ref"])}
+            found = await catalogue.get("services", service, fields="entity_ref,name,owner")
+            return {**found, "on_call": await catalogue.duty(found["entity_ref"])}
 
-        return _result(await self._named(context, service, told()))
+        return await _named(catalogue, service, told())
 
     async def get_recent_changes(
         self,
@@ -134,18 +140,19 @@ class Tools:
 
         Ask this for what may have caused an incident: a new owner, dependency or lifecycle. Deployments are not in it.
         """
+        catalogue = self._catalogue(context)
 
         async def told() -> dict[str, Any]:
             if service is not None and since is not None:
                 raise UnansweredError("since is not for one service: leave it out, and look at the times")
             if service is None:
-                found = (await self._get(context, "history", since=since, limit=limit))["items"]
+                found = (await catalogue.get("history", since=since, limit=limit))["items"]
             else:
-                named = service if ":" in service else await self._ref(context, service)
-                found = await self._changes(context, named, limit=limit)
+                named = service if ":" in service else await catalogue.ref(service)
+                found = await catalogue.changes(named, limit=limit)
             return {"changes": [answers.change(each) for each in found]}
 
-        return _result(await self._named(context, service or "", told()))
+        return await _named(catalogue, service or "", told())
 
     async def explain(
         self,
@@ -165,17 +172,18 @@ class Tools:
 
         Ask this when an answer is doubted, or when systems disagree.
         """
+        catalogue = self._catalogue(context)
 
         async def told() -> dict[str, Any]:
-            named = service if ":" in service else await self._ref(context, service)
-            found = (await self._get(context, "entities", named, "explain"))["fields"]
+            named = service if ":" in service else await catalogue.ref(service)
+            found = (await catalogue.get("entities", named, "explain"))["fields"]
             fields = found if field is None else answers.chosen(found, field)
             if not fields:
                 there = ", ".join(sorted(found)[: answers.MAX_FIELDS])
                 raise UnansweredError(f"no connector says anything about {field} of {named}; there are {there}")
             return {"entity_ref": str(EntityRef.parse(named)), **answers.explained(fields)}
 
-        return _result(await self._named(context, service, told()))
+        return await _named(catalogue, service, told())
 
     def all(self) -> tuple[Callable[..., Awaitable[CallToolResult]], ...]:
         return (
@@ -188,65 +196,21 @@ class Tools:
             self.explain,
         )
 
-    async def _get(self, context: Context, *steps: str, **query: Any) -> dict[str, Any]:
-        return await self._asking.get(self._token(context), *steps, **query)
+    def _catalogue(self, context: Context) -> Catalogue:
+        return Catalogue(self._asking, self._token(context))
 
-    async def _ref(self, context: Context, service: str) -> str:
-        found: str = (await self._get(context, "services", service, fields="entity_ref"))["entity_ref"]
-        return found
 
-    async def _changes(self, context: Context, ref: str, **query: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await self._get(context, "entities", ref, "history", **query))["items"]
-        return found
-
-    async def _duty(self, context: Context, ref: str) -> dict[str, Any] | None:
-        try:
-            return await self._get(context, "services", ref, "on-call")
-        except UnansweredError as error:
-            if error.title == "not-on-call":
-                return None
-            raise
-
-    async def _graph(self, context: Context, service: str, direction: Direction, depth: int) -> dict[str, Any]:
-        return await self._get(context, "services", service, "dependencies", direction=direction, depth=depth)
-
-    async def _around(
-        self, context: Context, service: str, direction: Direction, *, depth: int, limit: int
-    ) -> dict[str, Any]:
-        graph, known = await asyncio.gather(
-            self._graph(context, service, direction, depth),
-            self._get(context, "services", service, fields="source,synced_at,freshness"),
-        )
-        return {**answers.dependencies(graph, direction, limit), "direction": direction, **known}
-
-    async def _named(self, context: Context, service: str, told: Awaitable[dict[str, Any]]) -> dict[str, Any]:
-        """Return what is *told* of *service*; a name that nobody or that several have is answered with candidates."""
-        try:
-            return await told
-        except UnansweredError as error:
-            candidates = list(error.candidates)
-            if error.is_unknown:
-                candidates = await self._like(context, service)
-            meant = f"; perhaps one of these is meant: {', '.join(candidates)}" if candidates else ""
-            advice = "; find_services looks for words" if error.is_unknown and not meant else ""
-            raise ToolError(f"{error}{meant}{advice}") from None
-
-    async def _answer(self, told: Awaitable[dict[str, Any]]) -> dict[str, Any]:
-        try:
-            return await told
-        except UnansweredError as error:
-            raise ToolError(str(error)) from None
-
-    async def _like(self, context: Context, service: str) -> list[str]:
-        """Return the references of services that have a word of *service*, those first that are most like it."""
-        words = sorted(set(_WORD.findall(service.lower().rpartition("/")[2])), key=len)[-_WORDS_ASKED:]
-        try:
-            found = await asyncio.gather(
-                *(self._get(context, "services", q=word, limit=25, fields="entity_ref") for word in words)
-            )
-        except UnansweredError:
-            return []
-        return answers.nearest(service, {each["entity_ref"] for page in found for each in page["items"]})
+async def _named(catalogue: Catalogue, service: str, told: Awaitable[dict[str, Any]]) -> CallToolResult:
+    """Return what is *told* of *service*; a name that nobody or that several have is answered with candidates."""
+    try:
+        return _result(await told)
+    except UnansweredError as error:
+        candidates = list(error.candidates)
+        if error.is_unknown:
+            candidates = await catalogue.like(service)
+        meant = f"; perhaps one of these is meant: {', '.join(candidates)}" if candidates else ""
+        advice = "; find_services looks for words" if error.is_unknown and not meant else ""
+        raise ToolError(f"{error}{meant}{advice}") from None
 
 
 def _result(answer: dict[str, Any]) -> CallToolResult:
