@@ -33,10 +33,11 @@ class Circuit:
     def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
         self._pace = pace
         self._clock = clock
-        self._told = threading.Lock()
+        self._told = threading.Condition()
         self._failures = 0
         self._failures_ever = 0
         self._probe_at: float | None = None
+        self._is_probed = False
 
     @property
     def is_open(self) -> bool:
@@ -50,12 +51,15 @@ class Circuit:
     def require(self) -> int:
         """Raise Retriable while Backstage is to be left alone; return what `failed` and `succeeded` want to know.
 
-        While the circuit is open, whoever comes first after an interval probes; the others are told to wait on.
+        While the circuit is open, whoever comes first after an interval probes. The others wait for what comes of it,
+        for an interval at most, instead of failing beside a probe that succeeds.
         """
         with self._told:
+            self._told.wait_for(lambda: not self._is_probed, self.seconds_left)
             if left := self.seconds_left:
                 raise Retriable(f"Backstage is away: it is asked again in {left:.0f} s")
             if self.is_open:
+                self._is_probed = True
                 self._probe_at = self._clock() + self._pace.probe_seconds
             return self._failures_ever
 
@@ -68,6 +72,7 @@ class Circuit:
             if self._failures >= self._pace.failures or wait_seconds is not None:
                 pause = self._pace.probe_seconds if self._failures >= self._pace.failures else 0.0
                 self._probe_at = self._clock() + max(pause, wait_seconds or 0.0)
+            self._end_probe()
 
     def succeeded(self, known: int) -> bool:
         """Return whether Backstage was away before, unless another request has failed since this one was begun."""
@@ -76,4 +81,9 @@ class Circuit:
                 return False
             was_away = self._failures > 0
             self._failures, self._probe_at = 0, None
+            self._end_probe()
         return was_away
+
+    def _end_probe(self) -> None:
+        self._is_probed = False
+        self._told.notify_all()

@@ -1,5 +1,9 @@
 """The circuit before Backstage, when several shards are spoken of at the same time."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+
 import pytest
 
 from schemas.errors import Retriable
@@ -64,29 +68,42 @@ def test_a_success_closes_it(circuit):
     assert (is_back, circuit.succeeded(circuit.require()), circuit.is_open) == (True, False, False)
 
 
-def test_of_several_that_come_when_a_probe_is_due_one_probes(circuit, clock):
+@contextmanager
+def _beside(circuit):
+    """Yield what becomes of three that come while a probe is under way, once they had time to go on."""
+    with ThreadPoolExecutor(3) as pool:
+        others = [pool.submit(circuit.require) for _ in range(3)]
+        gone_on, _ = wait(others, timeout=0.2)
+        yield gone_on, others
+
+
+def test_who_comes_while_a_probe_is_under_way_waits_for_its_success(circuit, clock):
     _open(circuit, clock)
+    probe = circuit.require()
 
-    circuit.require()
+    with _beside(circuit) as (gone_on, others):
+        circuit.succeeded(probe)
 
-    for _ in range(3):
-        with pytest.raises(Retriable, match="asked again in 30 s"):
-            circuit.require()
+    assert (gone_on, [each.result() for each in others]) == (set(), [probe] * 3)
 
 
-def test_a_probe_that_never_ends_is_followed_by_another(circuit, clock):
+def test_who_comes_while_a_probe_is_under_way_fails_with_it(circuit, clock):
     _open(circuit, clock)
-    circuit.require()
-    clock.now += 30.0
+    probe = circuit.require()
 
-    known = circuit.require()
+    with _beside(circuit) as (gone_on, others):
+        circuit.failed(probe, None)
 
-    assert (circuit.succeeded(known), circuit.seconds_left) == (True, 0.0)
+    assert (gone_on, {type(each.exception()) for each in others}) == (set(), {Retriable})
 
 
-def test_a_probe_that_succeeds_lets_everybody_ask(circuit, clock):
-    _open(circuit, clock)
+def test_a_probe_of_which_nobody_hears_is_followed_by_another():
+    circuit = Circuit(Pace(failures=1, probe_seconds=0.05), time.monotonic)
+    circuit.failed(circuit.require(), None)
+    deadline, probes = time.monotonic() + 10.0, []
 
-    circuit.succeeded(circuit.require())
+    while len(probes) < 2 and time.monotonic() < deadline:
+        with suppress(Retriable):
+            probes.append(circuit.require())
 
-    assert [circuit.require(), circuit.require()] == [3, 3]
+    assert probes == [1, 1]
