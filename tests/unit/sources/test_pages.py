@@ -1,4 +1,4 @@
-"""Pages one ahead, and sources that hang or never end."""
+"""Pages two ahead, and sources that hang or never end."""
 
 import asyncio
 
@@ -143,6 +143,38 @@ def test_a_source_is_read_no_further_than_two_pages_ahead():
         return given
 
     assert asyncio.run(read()) == [0, 1, 2]
+
+
+def test_what_becomes_of_a_page_is_found_out_before_anybody_asks_for_it():
+    async def read():
+        seen, closed = [], []
+        reader = PageReader(_pages(range(9), closed), lambda page: seen.append(page.cursor["at"]) or page.cursor["at"])
+        first = await reader.next()
+        await _let_it_read()
+        await reader.close()
+        return first, seen
+
+    assert asyncio.run(read()) == (0, [0, 1, 2])
+
+
+def test_a_page_that_cannot_be_understood_is_told_after_those_before_it():
+    def broken(page):
+        if page.cursor["at"] == 1:
+            raise ZeroDivisionError
+        return page.cursor["at"]
+
+    async def read():
+        reader, found = PageReader(_pages(range(3), []), broken), []
+        try:
+            while True:
+                await _let_it_read()
+                found.append(await reader.next())
+        except ZeroDivisionError:
+            found.append("broken")
+        await reader.close()
+        return found
+
+    assert asyncio.run(read()) == [0, "broken"]
 
 
 def test_a_database_of_the_source_is_not_taken_for_ours():
