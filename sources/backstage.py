@@ -30,8 +30,7 @@ _EXPIRED: Final = frozenset({400})
 _ORIGIN: Final = "backstage.io/managed-by-location"
 _SINK: Final = "mainstem:"
 _SHARDS: Final = "/backstage/v1/locations/"
-_VOLATILE: Final = ("uid", "etag", "generation")
-_PATH: Final = re.compile(r"[a-z0-9]+/[a-z0-9-]+/[a-z0-9._-]+")
+_is_path: Final = re.compile(r"[a-z0-9]+/[a-z0-9-]+/[a-z0-9._-]+").fullmatch
 
 
 class BackstageSource(Source):
@@ -74,10 +73,14 @@ class BackstageSource(Source):
         for entity in answer.entities:
             if not isinstance(entity, dict):
                 refused.append(Refused(place=f"{self._base_url}{LIST}", reason="an entity must be an object"))
-            elif _is_echo(entity):
+                continue
+            said = entity.get("metadata")
+            metadata = said if isinstance(said, dict) else {}
+            if _is_echo(metadata):
                 left_out += 1
             else:
-                items.append(Item(place=_place(self._base_url, entity), change={"entity": _steadied(entity)}))
+                _steady(entity, metadata)
+                items.append(Item(place=self._place(entity, metadata), change={"entity": entity}))
         return Page(
             items=items,
             refused=refused,
@@ -85,6 +88,13 @@ class BackstageSource(Source):
             total=total,
             left_out=left_out,
         )
+
+    def _place(self, entity: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
+        """Return the address of *entity*, or of the list where its name is not fit for one."""
+        namespace = metadata.get("namespace") or DEFAULT_NAMESPACE
+        path = f"{entity.get('kind')}/{namespace}/{metadata.get('name')}".lower()
+        is_named = metadata and _is_path(path)
+        return f"{self._base_url}{BY_NAME}/{path}" if is_named else f"{self._base_url}{LIST}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +123,9 @@ async def _asked(client: HttpClient, after: str | None, limit: int) -> _Answer:
     return _Answer(entities=entities, total=total, next_cursor=following)
 
 
-def _is_echo(entity: Mapping[str, Any]) -> bool:
-    """Return whether Backstage has *entity* from Mainstem: taken for news, it would keep itself alive for ever."""
-    metadata = entity.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+def _is_echo(metadata: Mapping[str, Any]) -> bool:
+    """Return whether Backstage has an entity from Mainstem: taken for news, it would keep itself alive for ever."""
+    annotations = metadata.get("annotations")
     origin = annotations.get(_ORIGIN) if isinstance(annotations, dict) else None
     if not isinstance(origin, str):
         return False
@@ -129,19 +138,18 @@ def _is_echo(entity: Mapping[str, Any]) -> bool:
         return False
 
 
-def _steadied(entity: dict[str, Any]) -> dict[str, Any]:
-    """Return *entity* itself, rid of what differs between two answers although nobody changed it.
+def _steady(entity: dict[str, Any], metadata: dict[str, Any]) -> None:
+    """Rid *entity* of what differs between two answers although nobody changed it.
 
     Relations stay, for rules that extract dependencies from them.
     """
     entity.pop("status", None)
-    metadata, relations = entity.get("metadata"), entity.get("relations")
-    if isinstance(metadata, dict):
-        for name in _VOLATILE:
-            metadata.pop(name, None)
+    metadata.pop("uid", None)
+    metadata.pop("etag", None)
+    metadata.pop("generation", None)
+    relations = entity.get("relations")
     if isinstance(relations, list) and len(relations) > 1:
         relations.sort(key=_text)
-    return entity
 
 
 def _text(relation: Any) -> bytes:
@@ -149,14 +157,3 @@ def _text(relation: Any) -> bytes:
         return orjson.dumps(relation, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
         return json.dumps(relation, sort_keys=True).encode()
-
-
-def _place(base: str, entity: Mapping[str, Any]) -> str:
-    """Return the address of *entity*, or of the list where its name is not fit for one."""
-    metadata = entity.get("metadata")
-    if isinstance(metadata, dict):
-        namespace = metadata.get("namespace") or DEFAULT_NAMESPACE
-        path = f"{entity.get('kind')}/{namespace}/{metadata.get('name')}".lower()
-        if _PATH.fullmatch(path):
-            return f"{base}{BY_NAME}/{path}"
-    return f"{base}{LIST}"

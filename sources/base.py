@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from schemas.errors import ConfigError
 
@@ -53,9 +53,11 @@ class SourceSettings:
     """Where the source may keep copies between two runs; what is lost there costs time and nothing else."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One change as it would be published, and where it was found (a file and line, an address)."""
+class Item(NamedTuple):
+    """One change as it would be published, and where it was found (a file and line, an address).
+
+    One of these for every entity of every run.
+    """
 
     place: str
     change: Mapping[str, Any]

@@ -1,10 +1,10 @@
 """The pages of a source, two ahead of whoever takes them; a source that hangs, or never ends, is stopped."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import orjson
 
@@ -22,17 +22,25 @@ EMPTY_PAGES: Final = 10_000
 """So many pages in a row without anything new are no system's."""
 
 
-class PageReader:
-    """Reads *generator*. Call :meth:`close` at the end, whatever happened."""
+T = TypeVar("T")
 
-    def __init__(self, generator: AsyncGenerator[Page], *, patience: float = PATIENCE_SECONDS) -> None:
-        self._generator = generator
+
+class PageReader(Generic[T]):
+    """Reads *generator*, and gives what *sight* makes of each page: that too is done ahead.
+
+    Call :meth:`close` at the end, whatever happened.
+    """
+
+    def __init__(
+        self, generator: AsyncGenerator[Page], sight: Callable[[Page], T], *, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        self._generator, self._sight = generator, sight
         self._patience = patience
-        self._ready = asyncio.Queue[Page | Exception | None]()
+        self._ready = asyncio.Queue[T | Exception | None]()
         self._room = asyncio.Semaphore(_AHEAD)
         self._reading: asyncio.Task[None] | None = None
 
-    async def next(self) -> Page | None:
+    async def next(self) -> T | None:
         """Return the next page, None after the last one. Raises what the source raised. Not to be called after that."""
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
@@ -52,15 +60,19 @@ class PageReader:
             await self._generator.aclose()
 
     async def _read(self) -> None:
-        page: Page | None = Page()
-        while page is not None:
+        while True:
             await self._room.acquire()
             try:
                 page = await self._next()
+                # What Postgres has answered meanwhile goes first: it would have nothing to do.
+                await asyncio.sleep(0)
+                ready = None if page is None else self._sight(page)
             except Exception as error:  # noqa: BLE001 - whoever takes the pages is told of it, after those before it
                 self._ready.put_nowait(error)
                 return
-            self._ready.put_nowait(page)
+            self._ready.put_nowait(ready)
+            if ready is None:
+                return
 
     def _break_off(self, reading: "asyncio.Task[None]") -> None:
         # Where a source lets something of its own be cancelled, nothing would come, and be waited for.

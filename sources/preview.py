@@ -15,7 +15,7 @@ from sources.guard import allows
 from sources.leases import Connection, Pool, autocommitting
 from sources.ledger import Known, Ledger
 from sources.pages import PageReader, Treadmill
-from sources.sifting import LeftOut, Moment, Sifted, asking, candidates, sift
+from sources.sifting import LeftOut, Moment, Sifted, asking, sift, sighted
 
 _QUERIES: Final = statements(Path(__file__).with_name("ledger.sql"))
 _NO_RUN: Final = -1
@@ -59,10 +59,11 @@ async def preview(
     Raises what the source raises: a run would have failed there, and deleted nothing.
     """
     ledger, result, reading = Ledger(connector.id, cluster), Preview(), _Reading()
-    reader, treadmill = PageReader(connector.source.pages(None)), Treadmill(None)
+    pages = connector.source.pages(None)
+    reader, treadmill = PageReader(pages, lambda page: sighted(page, connector.sieve)), Treadmill(None)
     try:
-        while (page := await reader.next()) is not None:
-            found, sifted = candidates(page, connector.sieve)
+        while (sight := await reader.next()) is not None:
+            page, found, sifted = sight
             async with pool.connection() as connection, autocommitting(connection):
                 refs = {each.entity_ref for each in found}
                 compared = await ledger.compare(connection, _NO_RUN, asking(list(refs)))

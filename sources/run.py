@@ -14,7 +14,7 @@ from sources.leases import Lease, autocommitting
 from sources.ledger import Compared, Ledger
 from sources.pages import PageReader, Treadmill
 from sources.publisher import Publisher
-from sources.sifting import LeftOut, Moment, Sifted, candidates, said, sift
+from sources.sifting import LeftOut, Moment, Sifted, Sighted, said, sift, sighted
 from sources.states import Counts, Progress, State, States
 from sources.sweep import Sweep
 
@@ -75,13 +75,14 @@ class Run:
         pages = source.pages(cursor) if since is None else source.changes(since)
         if pages is None:
             raise CursorExpiredError("the source cannot tell any more what has changed: everything is read")
-        reader, treadmill = PageReader(pages), Treadmill(cursor)
+        sieve = self._connector.sieve
+        reader, treadmill = PageReader(pages, lambda page: sighted(page, sieve)), Treadmill(cursor)
         try:
             return await self._bursts(reader, treadmill, stop)
         finally:
             await reader.close()
 
-    async def _bursts(self, reader: PageReader, treadmill: Treadmill, stop: asyncio.Event) -> bool:
+    async def _bursts(self, reader: PageReader[Sighted], treadmill: Treadmill, stop: asyncio.Event) -> bool:
         ends_at = time.monotonic() + self._connector.burst_seconds
         stopping, coming = asyncio.create_task(stop.wait()), None
         try:
@@ -90,12 +91,12 @@ class Run:
                 await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
                 if not coming.done():
                     return False
-                page = coming.result()
-                if page is None:
+                sight = coming.result()
+                if sight is None:
                     return True
-                sifted = await self._take(page)
+                sifted = await self._take(sight)
                 self._moved()
-                treadmill.look(page, fresh=sifted.fresh, again=sifted.again)
+                treadmill.look(sight.page, fresh=sifted.fresh, again=sifted.again)
                 if self._is_paused or stop.is_set():
                     return False
                 if time.monotonic() >= ends_at:
@@ -115,10 +116,10 @@ class Run:
         await asyncio.wait((stopping,), timeout=self._connector.interval_seconds)
         self._moved()
 
-    async def _take(self, page: Page) -> Sifted:
-        """Publish what is new of *page*, and save that it was once Kafka has acknowledged it."""
+    async def _take(self, sight: Sighted) -> Sifted:
+        """Publish what is new of a page, and save that it was once Kafka has acknowledged it."""
         self._place.reached("page.read")
-        found, result = candidates(page, self._connector.sieve)
+        page, found, result = sight
         moment = Moment(now_ms=self._lease.now_ms(), is_full=self._state.is_full, left_out=self._left_out)
         async with self._place.pool.connection() as connection, autocommitting(connection):
             compared = await self._ledger.compare(connection, self._run, said(found, self._connector.sieve, moment))

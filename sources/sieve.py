@@ -66,7 +66,8 @@ class Sieve:
         self._renewal = renewal
         self.fingerprint: Final = f"{mapper.fingerprint}:{tenant}:{int(is_complete)}"
         """Changes whenever the same item may lead to another change."""
-        self._key = blake2b(self.fingerprint.encode(), digest_size=32).digest()
+        key = blake2b(self.fingerprint.encode(), digest_size=32).digest()
+        self._hasher = blake2b(digest_size=16, key=key)
 
     def candidate(self, item: Item) -> Candidate | None:
         """Return which entity *item* is about; None when it cannot be told."""
@@ -130,7 +131,9 @@ class Sieve:
             text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
         except orjson.JSONEncodeError:
             return ""
-        return blake2b(text, digest_size=16, key=self._key).hexdigest()
+        hasher = self._hasher.copy()
+        hasher.update(text)
+        return hasher.hexdigest()
 
 
 def deletion(tenant: str, gone: Gone, now_ms: int) -> Draft:

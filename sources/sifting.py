@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from schemas.errors import Skippable
 from sources.base import Page
@@ -35,6 +36,18 @@ class Sifted:
     def fresh(self) -> int:
         """How many entities of the page the run had not seen before."""
         return len(self.prepared) + len(self.seen) + self.same
+
+
+class Sighted(NamedTuple):
+    """A page, the entities that its items are about, and the beginning of what it comes to."""
+
+    page: Page
+    found: list[Candidate]
+    result: Sifted
+
+
+def sighted(page: Page, sieve: Sieve) -> Sighted:
+    return Sighted(page, *candidates(page, sieve))
 
 
 def candidates(page: Page, sieve: Sieve) -> tuple[list[Candidate], Sifted]:

@@ -1,4 +1,4 @@
-"""Pages one ahead, and sources that hang or never end."""
+"""Pages two ahead, and sources that hang or never end."""
 
 import asyncio
 
@@ -24,6 +24,10 @@ async def _hanging():
     yield Page()
 
 
+def _itself(page):
+    return page
+
+
 async def _let_it_read():
     for _ in range(100):
         await asyncio.sleep(0)
@@ -31,7 +35,7 @@ async def _let_it_read():
 
 def test_pages_come_in_order_and_none_comes_last():
     async def read():
-        reader, closed = PageReader(_pages(range(3), [])), []
+        reader, closed = PageReader(_pages(range(3), []), _itself), []
         while page := await reader.next():
             closed.append(page.cursor["at"])
         await reader.close()
@@ -43,7 +47,7 @@ def test_pages_come_in_order_and_none_comes_last():
 def test_a_reader_that_is_closed_early_closes_its_source():
     async def read():
         closed = []
-        reader = PageReader(_pages(range(3), closed))
+        reader = PageReader(_pages(range(3), closed), _itself)
         await reader.next()
         await reader.close()
         return closed
@@ -62,7 +66,7 @@ def test_a_reader_that_is_closed_before_its_first_page_closes_its_source():
             closed.append(True)
 
     async def read():
-        reader = PageReader(slow())
+        reader = PageReader(slow(), _itself)
         waiting = asyncio.create_task(reader.next())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -74,7 +78,7 @@ def test_a_reader_that_is_closed_before_its_first_page_closes_its_source():
 
 def test_a_source_that_gives_no_page_is_given_up():
     async def read():
-        reader = PageReader(_hanging(), patience=0.05)
+        reader = PageReader(_hanging(), _itself, patience=0.05)
         await reader.next()
         try:
             await reader.next()
@@ -92,7 +96,7 @@ def test_what_a_source_raises_comes_after_the_pages_before_it():
         raise SourceUnreachableError("gone")
 
     async def read():
-        reader, found = PageReader(broken()), []
+        reader, found = PageReader(broken(), _itself), []
         try:
             while True:
                 await _let_it_read()
@@ -111,7 +115,7 @@ def test_a_source_within_which_something_is_cancelled_is_not_waited_for():
         raise asyncio.CancelledError
 
     async def read():
-        reader = PageReader(broken())
+        reader = PageReader(broken(), _itself)
         try:
             await reader.next()
             async with asyncio.timeout(10):
@@ -132,7 +136,7 @@ def test_a_source_is_read_no_further_than_two_pages_ahead():
                 given.append(number)
                 yield Page()
 
-        reader = PageReader(counted())
+        reader = PageReader(counted(), _itself)
         await reader.next()
         await _let_it_read()
         await reader.close()
@@ -141,13 +145,45 @@ def test_a_source_is_read_no_further_than_two_pages_ahead():
     assert asyncio.run(read()) == [0, 1, 2]
 
 
+def test_what_becomes_of_a_page_is_found_out_before_anybody_asks_for_it():
+    async def read():
+        seen, closed = [], []
+        reader = PageReader(_pages(range(9), closed), lambda page: seen.append(page.cursor["at"]) or page.cursor["at"])
+        first = await reader.next()
+        await _let_it_read()
+        await reader.close()
+        return first, seen
+
+    assert asyncio.run(read()) == (0, [0, 1, 2])
+
+
+def test_a_page_that_cannot_be_understood_is_told_after_those_before_it():
+    def broken(page):
+        if page.cursor["at"] == 1:
+            raise ZeroDivisionError
+        return page.cursor["at"]
+
+    async def read():
+        reader, found = PageReader(_pages(range(3), []), broken), []
+        try:
+            while True:
+                await _let_it_read()
+                found.append(await reader.next())
+        except ZeroDivisionError:
+            found.append("broken")
+        await reader.close()
+        return found
+
+    assert asyncio.run(read()) == [0, "broken"]
+
+
 def test_a_database_of_the_source_is_not_taken_for_ours():
     async def away():
         raise psycopg.OperationalError("the connection is lost")
         yield Page()
 
     with pytest.raises(SourceUnreachableError, match="OperationalError"):
-        asyncio.run(PageReader(away()).next())
+        asyncio.run(PageReader(away(), _itself).next())
 
 
 def test_pages_that_bring_nothing_new_end_the_run():
