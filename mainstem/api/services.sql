@@ -116,14 +116,24 @@ taken AS MATERIALIZED (
   ORDER BY distance, CASE WHEN is_cut THEN target_ref END, CASE WHEN is_cut THEN service_id END
   LIMIT %(most)s
 ),
+reached AS MATERIALIZED (
+  SELECT id, min(distance) AS distance
+  FROM (SELECT far_id AS id, distance FROM taken UNION ALL SELECT %(id)s::uuid, 0) AS far GROUP BY id
+),
 known AS MATERIALIZED (
-  SELECT held.id, held.external_id AS ref, coalesce(nullif(held.name, ''), held.entity_name) AS name, held.tier,
-    held.lifecycle, reached.distance
-  FROM (
-    SELECT id, min(distance) AS distance
-    FROM (SELECT far_id AS id, distance FROM taken UNION ALL SELECT %(id)s::uuid, 0) AS far GROUP BY id
-  ) AS reached
-  JOIN services AS held ON held.tenant_id = %(tenant)s AND held.id = reached.id
+  SELECT id, external_id AS ref, coalesce(nullif(name, ''), split_part(external_id, '/', 2)) AS name, tier, lifecycle,
+    distance
+  FROM reached
+  CROSS JOIN LATERAL (
+    -- The conditions are those of two indexes.
+    SELECT external_id, name, tier, lifecycle FROM services AS held
+    WHERE held.tenant_id = %(tenant)s AND held.id = reached.id
+      AND octet_length(name) + coalesce(octet_length(tier), 0) + coalesce(octet_length(lifecycle), 0) <= 1000
+    UNION ALL
+    SELECT external_id, name, tier, lifecycle FROM services AS held
+    WHERE held.tenant_id = %(tenant)s AND held.id = reached.id
+      AND octet_length(name) + coalesce(octet_length(tier), 0) + coalesce(octet_length(lifecycle), 0) > 1000
+  ) AS held
 ),
 nodes AS (
   SELECT id, ref AS entity_ref, name, tier, lifecycle, distance FROM known WHERE distance > 0

@@ -13,6 +13,8 @@ from tests.integration.test_api import serving
 SERVICES = [f"component:default/s{number:02}" for number in range(14)]
 ABSENT = ["component:default/gone", "resource:default/lost"]
 ROOT = SERVICES[0]
+LONG = "".join(map(str, range(3_000)))
+"""More than an index can hold."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,11 @@ def api(postgres, edges):
     with migrated(postgres) as dsn:
         with closing(opened(dsn)) as sink:
             targets = {each: [{"target": far} for near, far in sorted(edges) if near == each] for each in SERVICES}
-            sink.write([upsert(each, 1, service={"dependencies": targets[each]}) for each in SERVICES], {})
+            spec = {ROOT: {"lifecycle": LONG}}
+            written = [
+                upsert(each, 1, spec=spec.get(each, {}), service={"dependencies": targets[each]}) for each in SERVICES
+            ]
+            sink.write(written, {})
         with serving(dsn=dsn) as client:
             yield client
 
@@ -72,6 +78,11 @@ def test_what_is_not_there_has_a_name_and_no_id(api):
     nodes = [node for root in SERVICES for node in asked(api, root, direction="upstream")["nodes"]]
     lost = {node["entity_ref"]: (node["id"], node["name"], node["tier"]) for node in nodes if node["id"] is None}
     assert lost == {"component:default/gone": (None, "gone", None), "resource:default/lost": (None, "lost", None)}
+
+
+def test_a_node_says_all_of_it_however_long_it_is(api):
+    nodes = [node for each in SERVICES for node in asked(api, each)["nodes"] if node["entity_ref"] == ROOT]
+    assert {node["lifecycle"] for node in nodes} == {LONG}
 
 
 def test_of_too_many_edges_the_nearest_are_told_and_that_there_are_more(api, edges, monkeypatch):
