@@ -30,7 +30,6 @@ QUERIES: Final = _WRITTEN | {
     for noun in ("service", "team")
 }
 
-_PLANNED_ANEW: Final = ("upstream", "downstream")
 FEW: Final = 2_000
 """So many hits of a search are looked up; where there are more, a page is soon filled by trying one after the other."""
 
@@ -41,8 +40,7 @@ async def ask(request: Request, query: str, **parameters: Any) -> list[dict[str,
     """Return the rows of a statement of QUERIES, in the tenant of *request*."""
     # What is asked with lists of any length is planned for the list that is there: a plan for all is one for short.
     is_search = parameters.get("q") or parameters.get("refs") is not None
-    prepare = False if is_search or query in _PLANNED_ANEW else None
-    return await told(request, QUERIES[query], parameters, prepare=prepare)
+    return await told(request, QUERIES[query], parameters, prepare=False if is_search else None)
 
 
 async def told(
@@ -74,9 +72,9 @@ async def one(request: Request, noun: Noun, text: str) -> dict[str, Any]:
 
     Raises Problem 400 for what is none of them, 404, and 409 for a name that several have.
     """
-    rows = await ask(request, noun, id=await _id(request, noun, text))
+    rows = await ask(request, noun, id=await id_of(request, noun, text))
     if not rows:
-        raise _unknown(noun, text)
+        raise unknown(noun, text)
     return rows[0]
 
 
@@ -85,7 +83,8 @@ async def whole(request: Request, noun: Noun, found: Sequence[dict[str, Any]]) -
     return await ask(request, f"{noun}s", ids=[each["id"] for each in found]) if found else []
 
 
-async def _id(request: Request, noun: Noun, text: str) -> str:
+async def id_of(request: Request, noun: Noun, text: str) -> str:
+    """Return the id of what *text* names, which may not be there. Raises as :func:`one`."""
     try:
         return str(UUID(text))
     except ValueError:
@@ -94,7 +93,7 @@ async def _id(request: Request, noun: Noun, text: str) -> str:
         return entity_id(caller_of(request).tenant, str(parse_ref(text)))
     named = await ask(request, f"{noun}_named", name=text.lower())
     if not named:
-        raise _unknown(noun, text)
+        raise unknown(noun, text)
     if len(named) > 1:
         candidates = [row["entity_ref"] for row in named]
         raise Problem(409, "Ambiguous name", f"several {noun}s have that name; use a reference", candidates=candidates)
@@ -102,5 +101,6 @@ async def _id(request: Request, noun: Noun, text: str) -> str:
     return found
 
 
-def _unknown(noun: Noun, text: str) -> Problem:
+def unknown(noun: Noun, text: str) -> Problem:
+    """Return what to raise for what is not there."""
     return Problem(404, "Not found", f"there is no {noun} {text}")

@@ -11,7 +11,7 @@ from mainstem.api.database import ask, one, whole
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
 from mainstem.api.filters import Filtered, lowered
-from mainstem.api.graph import Direction, walk
+from mainstem.api.graph import Direction, graph
 from mainstem.api.parameters import Fields, IfNoneMatch, cursor_of, key_of, single
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name
@@ -58,9 +58,8 @@ async def dependencies(
     """
     if is_name(request, "dependencies"):
         return await get_service(request, f"{id}/dependencies", fields, if_none_match)
-    row = await one(request, "service", id)
     ways: tuple[Direction, ...] = ("upstream", "downstream") if direction == "both" else (direction,)
-    return single(await walk(request, row, ways, depth), fields, if_none_match)
+    return single(await graph(request, id, ways, depth), fields, if_none_match)
 
 
 @router.get("/{id:path}/on-call", responses=resource(bodies.OnCall, "Who is on call.") | _ONE)

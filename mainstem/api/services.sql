@@ -73,24 +73,89 @@ LIMIT %(limit)s;
 -- name: search
 SELECT mainstem_search(%(q)s, %(most)s) AS refs;
 
--- name: upstream
-SELECT target.id::text AS id, target_ref AS entity_ref, target.name, target.tier, target.lifecycle,
-  held.external_id AS dependant, target_ref AS dependency, dependency_type AS type, is_critical
-FROM service_edges AS edge
-JOIN services AS held ON held.tenant_id = edge.tenant_id AND held.id = edge.service_id
-LEFT JOIN services AS target ON target.tenant_id = edge.tenant_id AND target.id = edge.depends_on_id
-WHERE edge.tenant_id = %(tenant)s AND edge.service_id = ANY (%(ids)s::uuid[])
-ORDER BY dependant, dependency
-LIMIT %(limit)s;
-
--- name: downstream
-SELECT held.id::text AS id, held.external_id AS entity_ref, held.name, held.tier, held.lifecycle,
-  held.external_id AS dependant, target_ref AS dependency, dependency_type AS type, is_critical
-FROM service_edges AS edge
-JOIN services AS held ON held.tenant_id = edge.tenant_id AND held.id = edge.service_id
-WHERE edge.tenant_id = %(tenant)s AND edge.depends_on_id = ANY (%(ids)s::uuid[])
-ORDER BY dependency, dependant
-LIMIT %(limit)s;
+-- name: graph
+-- A row of `step` is all that is reached in so many steps: arrays are what a recursion can look back at. It ends where
+-- more edges were met than an answer holds.
+WITH RECURSIVE step (way, distance, ids, seen, edges) AS (
+  SELECT way, 0, ARRAY[%(id)s::uuid], ARRAY[%(id)s::uuid], 0::bigint FROM unnest(%(ways)s::text[]) AS way
+  UNION ALL
+  SELECT step.way, step.distance + 1, next.ids, step.seen || next.ids, step.edges + next.edges
+  FROM step
+  CROSS JOIN LATERAL (
+    WITH met AS MATERIALIZED (
+      SELECT far.id
+      FROM unnest(step.ids) AS near (id)
+      CROSS JOIN LATERAL (
+        SELECT service_id AS id FROM service_edges
+        WHERE step.way = 'downstream' AND tenant_id = %(tenant)s AND depends_on_id = near.id
+        UNION ALL
+        SELECT depends_on_id FROM service_edges
+        WHERE step.way = 'upstream' AND tenant_id = %(tenant)s AND service_id = near.id
+      ) AS far
+      LIMIT %(most)s + 1
+    )
+    SELECT ARRAY(SELECT id FROM met WHERE id IS NOT NULL EXCEPT SELECT unnest(step.seen)) AS ids,
+      (SELECT count(*) FROM met) AS edges
+  ) AS next
+  WHERE step.distance + 1 < %(depth)s AND step.edges + next.edges <= %(most)s AND next.ids <> '{}'
+),
+met AS MATERIALIZED (
+  SELECT near.distance + 1 AS distance, edge.*
+  FROM (SELECT way, distance, unnest(ids) AS id FROM step) AS near
+  CROSS JOIN LATERAL (
+    SELECT service_id AS far_id, service_id, target_ref, dependency_type, is_critical FROM service_edges
+    WHERE near.way = 'downstream' AND tenant_id = %(tenant)s AND depends_on_id = near.id
+    UNION ALL
+    SELECT depends_on_id, service_id, target_ref, dependency_type, is_critical FROM service_edges
+    WHERE near.way = 'upstream' AND tenant_id = %(tenant)s AND service_id = near.id
+  ) AS edge
+),
+size AS MATERIALIZED (SELECT count(*) > %(most)s AS is_cut FROM met),
+taken AS MATERIALIZED (
+  SELECT met.* FROM met CROSS JOIN size
+  ORDER BY distance, CASE WHEN is_cut THEN target_ref END, CASE WHEN is_cut THEN service_id END
+  LIMIT %(most)s
+),
+reached AS MATERIALIZED (
+  SELECT id, min(distance) AS distance
+  FROM (SELECT far_id AS id, distance FROM taken UNION ALL SELECT %(id)s::uuid, 0) AS far GROUP BY id
+),
+known AS MATERIALIZED (
+  SELECT id, external_id AS ref, coalesce(nullif(name, ''), split_part(external_id, '/', 2)) AS name, tier, lifecycle,
+    distance
+  FROM reached
+  CROSS JOIN LATERAL (
+    -- The conditions are those of two indexes.
+    SELECT external_id, name, tier, lifecycle FROM services AS held
+    WHERE held.tenant_id = %(tenant)s AND held.id = reached.id
+      AND octet_length(name) + coalesce(octet_length(tier), 0) + coalesce(octet_length(lifecycle), 0) <= 1000
+    UNION ALL
+    SELECT external_id, name, tier, lifecycle FROM services AS held
+    WHERE held.tenant_id = %(tenant)s AND held.id = reached.id
+      AND octet_length(name) + coalesce(octet_length(tier), 0) + coalesce(octet_length(lifecycle), 0) > 1000
+  ) AS held
+),
+nodes AS (
+  SELECT id, ref AS entity_ref, name, tier, lifecycle, distance FROM known WHERE distance > 0
+  UNION ALL
+  SELECT NULL, target_ref,
+    CASE WHEN strpos(target_ref, ':') > 0 THEN regexp_replace(target_ref, '^.*/', '') ELSE target_ref END,
+    NULL, NULL, min(distance)
+  FROM taken
+  WHERE far_id IS NULL AND NOT EXISTS (SELECT FROM known WHERE ref = target_ref)
+  GROUP BY target_ref
+),
+edges AS (
+  SELECT DISTINCT ON (dependant.ref COLLATE "C", target_ref COLLATE "C")
+    dependant.ref AS "from", target_ref AS "to", dependency_type AS type, is_critical
+  FROM taken JOIN known AS dependant ON dependant.id = service_id
+  ORDER BY dependant.ref COLLATE "C", target_ref COLLATE "C"
+)
+SELECT (SELECT ref FROM known WHERE distance = 0) AS root,
+  (SELECT coalesce(json_agg(node), '[]')::text
+   FROM (SELECT * FROM nodes ORDER BY distance, entity_ref COLLATE "C") AS node) AS nodes,
+  (SELECT coalesce(json_agg(edge), '[]')::text FROM edges AS edge) AS edges,
+  (SELECT is_cut FROM size) AS truncated;
 
 -- name: teams
 SELECT held.id::text, held.external_id AS entity_ref, held.name, held.email, held.slack_channel, held.source,
