@@ -12,7 +12,15 @@ from rich.console import Console
 
 import mainstem.api
 from mainstem.api import shapes
-from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, group, opened
+from mainstem.commands.options import (
+    ConfigOption,
+    DataDirOption,
+    JsonOption,
+    TenantOption,
+    group,
+    opened,
+    require_tenant,
+)
 from mainstem.installation import DEFAULT_DATA_DIR
 from mainstem.terminal import cell, table
 from schemas.database import sentences
@@ -24,7 +32,7 @@ app = group("Merged entities.")
 
 PAGE: Final = 500
 _QUERIES: Final = statements(Path(mainstem.api.__file__).with_name("queries.sql"))
-_FILTERS: Final = ("kinds", "owners", "tiers", "lifecycles", "tags", "q")
+_FILTERS: Final = ("kinds", "owners", "tiers", "lifecycles", "tags", "refs", "q")
 
 
 class NotFound(MainstemError):  # noqa: N818 - no fault of anybody's
@@ -37,6 +45,7 @@ def list_entities(
         list[str] | None, typer.Option("--kind", metavar="KIND", help="Only this kind; repeatable.")
     ] = None,
     q: Annotated[str | None, typer.Option("--q", metavar="WORDS", help="Only entities with these words.")] = None,
+    tenant: TenantOption = DEFAULT_TENANT,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
@@ -46,7 +55,7 @@ def list_entities(
     Example: mainstem entities list --kind component --q payments
     """
     filters = {"kinds": [each.lower() for each in kind] if kind else None, "q": q}
-    rows = _listed(opened(config, data_dir).dsn, filters)
+    rows = _listed(_dsn(config, data_dir, tenant), {**filters, "tenant": tenant})
     if as_json:
         for row in rows:
             typer.echo(_json(row))
@@ -62,6 +71,7 @@ def list_entities(
 @app.command("get")
 def get(
     ref: Annotated[str, typer.Argument(metavar="REF", help="kind:namespace/name, in any case.")],
+    tenant: TenantOption = DEFAULT_TENANT,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
@@ -74,7 +84,8 @@ def get(
         parsed = EntityRef.parse(ref)
     except ValueError as error:
         raise ConfigError(f"{ref}: {error}") from None
-    row = next(_rows(opened(config, data_dir).dsn, "get_entity", {"ref": str(parsed)}), None)
+    asked = {"tenant": tenant, "ref": str(parsed)}
+    row = next(_rows(_dsn(config, data_dir, tenant), "get_entity", asked), None)
     if row is None:
         raise NotFound(f"there is no entity {parsed}")
     if as_json:
@@ -103,6 +114,12 @@ def value_at(row: dict[str, Any], at: str) -> Any:
     return value
 
 
+def _dsn(config: Path | None, data_dir: Path, tenant: str) -> str:
+    installation = opened(config, data_dir)
+    require_tenant(installation, tenant)
+    return installation.dsn
+
+
 def _listed(dsn: str, filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
     after = ""
     while True:
@@ -116,7 +133,7 @@ def _listed(dsn: str, filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _rows(dsn: str, query: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
     with sentences(dsn), psycopg.connect(dsn, connect_timeout=10, row_factory=dict_row) as connection:
-        rows = connection.execute(_QUERIES[query], {**parameters, "tenant": DEFAULT_TENANT}).fetchall()
+        rows = connection.execute(_QUERIES[query], parameters).fetchall()
     yield from rows
 
 

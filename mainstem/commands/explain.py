@@ -11,7 +11,7 @@ from rich.table import Table
 
 from mainstem.api import shapes
 from mainstem.commands.entities import NotFound
-from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
+from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, TenantOption, opened, require_tenant
 from mainstem.commands.progress import RecordsBar
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.policies import policy_of
@@ -33,6 +33,7 @@ def explain_entity(
     field: Annotated[
         str, typer.Option("--field", metavar="POINTER", help="Only this field and what is below, as /spec/owner.")
     ] = "",
+    tenant: TenantOption = DEFAULT_TENANT,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
@@ -49,7 +50,9 @@ def explain_entity(
         raise ConfigError(f"{ref}: {error}") from None
     if field and not field.startswith("/"):
         raise ConfigError(f"--field {field}: a pointer begins with /, such as /spec/owner")
-    found = _explained(opened(config, data_dir), parsed)
+    installation = opened(config, data_dir)
+    require_tenant(installation, tenant)
+    found = _explained(installation, tenant, parsed)
     leaves = found.at(field)
     if found.entity is not None and not leaves:
         raise NotFound(f"no connector says anything about {field} of {parsed}")
@@ -94,14 +97,12 @@ def _claims(leaf: Leaf) -> Iterator[tuple[str, str, str]]:
     yield from ((loser.connector, _text(loser.value), f"lost: {loser.reason}") for loser in leaf.losers)
 
 
-def _explained(installation: Installation, ref: EntityRef) -> Explanation:
+def _explained(installation: Installation, tenant: str, ref: EntityRef) -> Explanation:
     policy = policy_of(installation.config)
     with RecordsBar("reading what is held") as bar:
         from mainstem.changelog import held  # noqa: PLC0415 - brings the engine, which no other command needs
 
-        records, outages = held(
-            installation.client, installation.topics, entity_key(DEFAULT_TENANT, ref), show=bar.show
-        )
+        records, outages = held(installation.client, installation.topics, entity_key(tenant, ref), show=bar.show)
     if records is None:
         raise NotFound(f"nothing is held about {ref}: no connector ever spoke of it, or all is forgotten")
     policy = replace(policy, outages=outages.intervals)

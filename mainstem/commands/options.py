@@ -9,6 +9,7 @@ from mainstem import log
 from mainstem.commands.layout import Commands
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from schemas import writers
+from schemas.errors import ConfigError
 
 CONTEXT: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -20,6 +21,7 @@ DataDirOption = Annotated[
     Path, typer.Option("--data-dir", metavar="DIR", help="Where an `up` on this machine keeps its data.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+TenantOption = Annotated[str, typer.Option("--tenant", metavar="TENANT", help="Whose entities it shows.")]
 MetricsPortOption = Annotated[
     int,
     typer.Option("--metrics-port", metavar="PORT", help="Port of /livez, /readyz and /metrics; 0 takes any free one."),
@@ -43,3 +45,10 @@ def opened(config: Path | None, data_dir: Path = DEFAULT_DATA_DIR, *, base_dir: 
     for warning in installation.config.warnings:
         log.warn(warning)
     return installation
+
+
+def require_tenant(installation: Installation, tenant: str) -> None:
+    """Raise ConfigError unless *tenant* is configured."""
+    known = sorted(each.id for each in installation.config.tenants)
+    if tenant not in known:
+        raise ConfigError(f"there is no tenant {tenant}; configured are {', '.join(known)}")

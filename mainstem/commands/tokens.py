@@ -13,13 +13,20 @@ from rich.console import Console
 from mainstem.access import scopes, tokens
 from mainstem.access.tokens import Token, Wanted
 from mainstem.api.shapes import timestamp
-from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, group, opened
+from mainstem.commands.options import (
+    ConfigOption,
+    DataDirOption,
+    JsonOption,
+    TenantOption,
+    group,
+    opened,
+    require_tenant,
+)
 from mainstem.configuration.values import parse_duration
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.person import who
 from mainstem.terminal import cell, table
 from schemas.database import sentences
-from schemas.errors import ConfigError
 from schemas.refs import DEFAULT_TENANT
 
 T = TypeVar("T")
@@ -57,9 +64,7 @@ def create(
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Who signs what is done with it; its id otherwise.")
     ] = None,
-    tenant: Annotated[
-        str, typer.Option("--tenant", metavar="TENANT", help="Whose entities it shows.")
-    ] = DEFAULT_TENANT,
+    tenant: TenantOption = DEFAULT_TENANT,
     expires: Annotated[
         timedelta | None,
         typer.Option("--expires", parser=_life, metavar="DURATION", help="As in 30d; without it, until it is revoked."),
@@ -75,9 +80,7 @@ def create(
       mainstem tokens create --scope publish:cmdb --expires 30d --json
     """
     installation = opened(config, data_dir)
-    known = sorted(each.id for each in installation.config.tenants)
-    if tenant not in known:
-        raise ConfigError(f"there is no tenant {tenant}; configured are {', '.join(known)}")
+    require_tenant(installation, tenant)
     wanted = Wanted(scopes=scope, by=who(), name=name, tenant=tenant, life=expires)
     minted = _done(installation, lambda connection: tokens.create(connection, wanted))
     if as_json:
