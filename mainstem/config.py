@@ -145,6 +145,7 @@ class JwtConfig(Section):
     issuer: Text
     audience: Text
     scopes: tuple[Annotated[Text, AfterValidator(known_scope)], ...] = (READ,)
+    tenant_claim: Text | None = None
 
 
 class ApiConfig(Section):

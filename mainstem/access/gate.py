@@ -83,7 +83,7 @@ class Gate:
         if self._verifier is None:
             return ANYBODY if await self._is_open(pool) else None
         found = await self._verifier.bearer(given)
-        return None if found is None else Caller(name=found.subject, scopes=found.scopes)
+        return None if found is None else Caller(name=found.subject, tenant=found.tenant, scopes=found.scopes)
 
     async def _is_open(self, pool: AsyncConnectionPool) -> bool:
         if self._auth == "tokens" or self._token is not None or self._verifier is not None:

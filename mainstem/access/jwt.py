@@ -6,7 +6,7 @@ https://backstage.acme.com/api/auth`, `audience: backstage`.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ import orjson
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError
 from joserfc.jwk import KeySet
+
+from schemas.refs import DEFAULT_TENANT
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures that whoever checks them cannot make: what is signed with a shared secret is refused."""
@@ -31,12 +33,16 @@ _MAX_BYTES: Final = 1_048_576
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuer:
-    """Whose tokens are taken, and what they allow unless their claim `scope` names less."""
+    """Whose tokens are taken, and what they allow unless their claim `scope` names less. *tenant_claim*: which claim
+    names the tenant, one of *tenants*; without it they are all of the tenant `default`.
+    """
 
     jwks_url: str
     issuer: str
     audience: str
     scopes: Sequence[str]
+    tenant_claim: str | None = None
+    tenants: Collection[str] = (DEFAULT_TENANT,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +51,7 @@ class Bearer:
 
     subject: str
     scopes: frozenset[str]
+    tenant: str
 
 
 class KeysUnavailableError(Exception):
@@ -98,10 +105,22 @@ class Verifier:
 
     def _bearer(self, claims: Mapping[str, Any]) -> Bearer | None:
         subject, named = claims["sub"], claims.get("scope")
-        if not isinstance(subject, str) or not subject:
+        tenant = self._tenant(claims)
+        if not isinstance(subject, str) or not subject or tenant is None:
             return None
         allowed = frozenset(self._issuer.scopes)
-        return Bearer(subject=subject, scopes=allowed & set(named.split()) if isinstance(named, str) else allowed)
+        scopes = allowed & set(named.split()) if isinstance(named, str) else allowed
+        return Bearer(subject=subject, scopes=scopes, tenant=tenant)
+
+    def _tenant(self, claims: Mapping[str, Any]) -> str | None:
+        """Return the tenant of a token; None when it has none of ours. Its name becomes part of keys and ids: no other
+        text may.
+        """
+        claim = self._issuer.tenant_claim
+        if claim is None:
+            return DEFAULT_TENANT
+        named = claims.get(claim)
+        return named if isinstance(named, str) and named in self._issuer.tenants else None
 
     async def _newest_keys(self) -> KeySet | None:
         if self._keys is None or time.monotonic() - self._read_at > KEYS_SECONDS:

@@ -12,7 +12,7 @@ from mainstem.access.jwt import Issuer
 from mainstem.api.app import Settings, make_app
 from mainstem.api.locations import Locations, Refresh
 from mainstem.api.server import config_of
-from mainstem.config import JwtConfig, LocationRefreshConfig, LocationsConfig
+from mainstem.config import Config, LocationRefreshConfig, LocationsConfig
 from mainstem.configured import configured
 from mainstem.dead_letters.window import Letters
 from mainstem.installation import Installation
@@ -45,7 +45,7 @@ def run(installation: Installation, options: RoleOptions) -> None:
         pool_max=installation.config.postgres.pool.max_size,
         auth=config.auth,
         token=config.token,
-        issuer=_issuer(config.jwt),
+        issuer=_issuer(installation.config),
         connectors=configured(installation.config),
         kafka=_kafka(installation),
         policy=policy_of(installation.config),
@@ -77,7 +77,8 @@ def _kafka(installation: Installation) -> Kafka | None:
         return None
 
 
-def _issuer(configured: JwtConfig | None) -> Issuer | None:
+def _issuer(config: Config) -> Issuer | None:
+    configured = config.api.jwt
     if configured is None:
         return None
     return Issuer(
@@ -85,6 +86,8 @@ def _issuer(configured: JwtConfig | None) -> Issuer | None:
         issuer=configured.issuer,
         audience=configured.audience,
         scopes=configured.scopes,
+        tenant_claim=configured.tenant_claim,
+        tenants=frozenset(each.id for each in config.tenants),
     )
 
 

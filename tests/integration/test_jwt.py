@@ -5,7 +5,7 @@ import hmac
 import json
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey
 from mainstem.access import jwt as access_jwt
 from mainstem.access.jwt import Issuer
 from tests.integration.connector_rows import migrated
+from tests.integration.deliveries import opened, upsert
 from tests.integration.test_api import serving
 
 ISSUER = "https://backstage.acme.com/api/auth"
@@ -148,6 +149,59 @@ def test_a_new_key_is_fetched_and_made_up_ones_are_not_asked_for_again_and_again
     for number in range(20):
         ask(keys.token(ECKey.generate_key("P-256", {"kid": f"made-up-{number}"})))
     assert (rotated, keys.asked) == (200, 2)
+
+
+@pytest.fixture(scope="module")
+def of_two(dsn):
+    """A database with an entity of each of two tenants."""
+    with closing(opened(dsn)) as sink:
+        sink.write([upsert(f"component:default/{tenant}-pay", 1, tenant=tenant) for tenant in ("default", "acme")], {})
+    return dsn
+
+
+@pytest.fixture
+def of_tenants(of_two):
+    """An issuer whose tokens name their tenant."""
+    keys = Keys()
+    with published(keys) as url:
+        named = {"tenant_claim": "acme_tenant", "tenants": ("default", "acme")}
+        issuer = Issuer(jwks_url=url, issuer=ISSUER, audience="backstage", scopes=("read", "operate"), **named)
+        with serving(dsn=of_two, issuer=issuer) as client:
+            yield keys, lambda path, token: client.get(path, headers={"Authorization": f"Bearer {token}"})
+
+
+@pytest.mark.parametrize(("tenant", "other"), [("default", "acme"), ("acme", "default")])
+def test_a_token_shows_the_tenant_that_its_claim_names_and_nothing_of_another(of_tenants, tenant, other):
+    keys, ask = of_tenants
+    token = keys.token(acme_tenant=tenant, scope="read")
+    found = [item["entity_ref"] for item in ask("/v1/entities", token).json()["items"]]
+    codes = [ask(f"/v1/{noun}/component:default%2F{other}-pay", token).status_code for noun in ("entities", "services")]
+    assert (found, codes) == ([f"component:default/{tenant}-pay"], [404, 404])
+
+
+@pytest.mark.parametrize("claim", [None, "", "nowhere", "Acme", "acme|component:default/pay", ["acme"], 7, True])
+def test_a_token_that_names_no_tenant_of_ours_is_refused(of_tenants, claim):
+    keys, ask = of_tenants
+    assert ask("/v1/entities", keys.token(acme_tenant=claim)).status_code == 401
+
+
+def test_a_token_of_a_tenant_has_no_more_scopes_than_it_names(of_tenants):
+    keys, ask = of_tenants
+    token = keys.token(acme_tenant="acme", scope="openid operate")
+    assert ask("/v1/entities", token).status_code == 403
+
+
+def test_without_the_setting_a_claim_is_no_tenant(of_two):
+    keys = Keys()
+    with published(keys) as url:
+        plain = Issuer(jwks_url=url, issuer=ISSUER, audience="backstage", scopes=("read",))
+        with serving(dsn=of_two, issuer=plain) as client:
+            headers = {"Authorization": f"Bearer {keys.token(acme_tenant='acme')}"}
+            codes = [
+                client.get(f"/v1/entities/component:default%2F{tenant}-pay", headers=headers).status_code
+                for tenant in ("default", "acme")
+            ]
+    assert codes == [200, 404]
 
 
 def test_while_the_issuer_is_away_a_token_is_not_judged(dsn):
