@@ -1,7 +1,8 @@
 """What is answered, made of what is stored; the command line answers the same."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,20 +23,33 @@ def moment(epoch_ms: float) -> str | None:
         return None
 
 
-def entity(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of `queries.sql`'s entities as it is answered."""
-    told = {name: value for name, value in row.items() if name != "touched"}
-    source, now = row["provenance"].get("/metadata/name", ""), time.time()
-    fresh = freshness(row, source, now)
-    won = {each for winners in row["provenance"].values() for each in _names(winners)}
+@dataclass(frozen=True, slots=True)
+class Winners:
+    """Whom provenance names: *source* gave the name, *all* of them some field, sorted."""
+
+    source: str
+    all: tuple[str, ...]
+
+    @classmethod
+    def of(cls, provenance: Mapping[str, str | list[str]]) -> "Winners":
+        won = {each for winners in provenance.values() for each in _names(winners)}
+        return cls(str(provenance.get("/metadata/name", "")), tuple(sorted(won)))
+
+
+def entity(row: dict[str, Any], winners: Winners | None = None) -> dict[str, Any]:
+    """Return a row of `queries.sql`'s entities as it is answered. *winners*: those of its provenance, where they are
+    known.
+    """
+    who, now, told = winners or Winners.of(row["provenance"]), time.time(), dict(row)
+    touched, stale = told.pop("touched"), row["stale"]
+    # As `freshness` tells it, of each: an answer has thousands.
+    ages = {name: None if at is None else max(0, round(now - at)) for name, at in touched.items()}
     by_connector = {
-        name: {"state": state(row, name), "age_seconds": age_seconds(row, name, now)} for name in sorted(won)
+        name: {"state": "stale" if name in stale else "fresh", "age_seconds": ages.get(name)} for name in who.all
     }
-    return {
-        **told,
-        "merged_at": timestamp(row["merged_at"]),
-        "freshness": {**fresh, "by_connector": by_connector},
-    }
+    told["merged_at"] = timestamp(row["merged_at"])
+    told["freshness"] = {**freshness(row, who.source, now), "by_connector": by_connector}
+    return told
 
 
 def freshness(row: dict[str, Any], source: str, now: float | None) -> dict[str, Any]:
