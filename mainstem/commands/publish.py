@@ -1,8 +1,9 @@
 """`mainstem publish`: descriptor files, or standard input, as changes of one connector."""
 
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -28,7 +29,7 @@ _DELETE: Final = "--delete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Placed:
+class Placed:
     """A change to publish, and where it was written: `FILE:LINE`, or the option that asked for it."""
 
     place: str
@@ -88,7 +89,7 @@ class _Desk:
         self._is_complete = not is_partial and not (configured and configured.complete is False)
         self.refused = 0
 
-    def entities(self, files: Iterable[str]) -> Iterator[_Placed]:
+    def entities(self, files: Iterable[str]) -> Iterator[Placed]:
         for name in files:
             try:
                 data = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
@@ -104,18 +105,18 @@ class _Desk:
                     _warn_of_unknown(place, change)
                     yield from self._checked(place, change)
 
-    def deletes(self, refs: Iterable[str]) -> Iterator[_Placed]:
+    def deletes(self, refs: Iterable[str]) -> Iterator[Placed]:
         for ref in refs:
             yield from self._checked(_DELETE, {"op": "delete", "entityRef": ref})
 
-    def _checked(self, place: str, change: dict[str, Any]) -> Iterator[_Placed]:
+    def _checked(self, place: str, change: dict[str, Any]) -> Iterator[Placed]:
         try:
             made = draft(change, self._connector, tenant=self._tenant, is_complete=self._is_complete)
         except Skippable as error:
             hint = "; --partial takes it as a part, of which others bring the rest" if self._is_part(change) else ""
             self._refuse(place, f"{error}{hint}")
         else:
-            yield _Placed(place=place, draft=made)
+            yield Placed(place=place, draft=made)
 
     def _is_part(self, change: dict[str, Any]) -> bool:
         """Whether *change* was refused for nothing but not being whole."""
@@ -145,7 +146,7 @@ def _as_change(document: Document) -> dict[str, Any]:
 
 
 def _published(
-    accepted: list[_Placed], installation: Installation, connector: str, *, dry_run: bool
+    accepted: list[Placed], installation: Installation, connector: str, *, dry_run: bool
 ) -> Iterator[tuple[str, Receipt | str]]:
     if dry_run:
         yield from ((each.place, each.draft.entity_ref) for each in accepted)
@@ -159,15 +160,31 @@ def _published(
     require(installation.topics.changes_definition(connector), found)
     publisher = Publisher(installation.client, topic)
     with RecordsBar("publishing", len(accepted)) as bar:
-        for batch in _batches(accepted):
+        for batch in _batches(in_succession(accepted)):
             receipts = publisher.publish(each.draft for each in batch)
             yield from ((each.place, receipt) for each, receipt in zip(batch, receipts, strict=True))
             bar.advance(len(batch))
 
 
-def _batches(accepted: list[_Placed]) -> Iterator[list[_Placed]]:
-    waiting = iter(accepted)
-    while batch := list(islice(waiting, BATCH)):
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def in_succession(accepted: Iterable[Placed], *, clock_ms: Callable[[], int] = _now_ms) -> Iterator[Placed]:
+    """Give each change the time at which it is taken, of one entity each at least a millisecond after the one before.
+
+    What says neither `version` nor `observedAt` is ordered by it: without it, the hash of the content would decide
+    between changes of the same millisecond, and not which of them was written last.
+    """
+    latest: dict[str, int] = {}
+    for each in accepted:
+        ref = each.draft.entity_ref
+        latest[ref] = max(clock_ms(), latest.get(ref, 0) + 1)
+        yield replace(each, draft=replace(each.draft, timestamp=latest[ref]))
+
+
+def _batches(changes: Iterator[Placed]) -> Iterator[list[Placed]]:
+    while batch := list(islice(changes, BATCH)):
         yield batch
 
 
