@@ -43,6 +43,7 @@ def run(installation: Installation, instance: str, options: RoleOptions, *, ephe
     """Run one worker until a signal. *instance* names its directory, apart from those of other workers.
 
     *ephemeral*: that directory does not survive; the worker is no fixed member, and others keep copies of its store.
+    Ends with RESTART_CODE when there are new changes topics.
     """
     if not _INSTANCE.fullmatch(instance):
         raise ConfigError("--instance: 1 to 63 letters, digits, '-' and '_'")
@@ -64,7 +65,12 @@ def run(installation: Installation, instance: str, options: RoleOptions, *, ephe
             instance_id=member,
             standbys=1 if ephemeral else 0,
         )
-        asyncio.run(_run(settings, cluster, options))
+        try:
+            asyncio.run(_run(settings, cluster, options))
+        except TopicsChanged as end:
+            # No failure, of which a last line would tell: it is logged already.
+            leave_last_line(options.run_file, end)
+            raise SystemExit(end.exit_code) from None
 
 
 def _settle_in(cluster: Cluster, topics: Topics, directory: Path, member: str | None) -> None:
@@ -119,6 +125,7 @@ async def _watch(cluster: Cluster, settings: WorkerSettings, stop: asyncio.Event
         ignored |= unknown - new
         if new:
             stop.set()
+            log.info("processor.topics_added", topics=sorted(new), reason="the worker starts again to read them")
             raise TopicsChanged(f"new changes topics: {', '.join(sorted(new))}; the worker starts again to read them")
 
 

@@ -38,6 +38,12 @@ def test_a_topic_made_later_is_read_within_a_minute(up):
     assert up.events("up.role_ended") == []
 
 
+def test_of_a_topic_made_later_the_log_tells_by_an_event_alone(up):
+    lines = up.log_file.read_text().splitlines()
+    assert [each["topics"] for each in up.events("processor.topics_added")] == [["mainstem.changes.late"]]
+    assert [line for line in lines if line.startswith("mainstem: ")] == []
+
+
 def test_a_badly_partitioned_topic_does_not_stop_the_others(up):
     _create(up, "bad-one", 3)
     eventually(lambda: up.events("processor.topic_unusable"), 60, up.tail)
