@@ -33,7 +33,12 @@ def check(config: ConfigOption = None, data_dir: DataDirOption = DEFAULT_DATA_DI
     _warn_of_missing_directories(installation)
     _warn_of_missing_secrets(installation)
     count = len(installation.config.connectors)
-    typer.echo(f"{installation.config.origin.file}: right; {count} connector{'' if count == 1 else 's'}")
+    told = f"{count} connector{'' if count == 1 else 's'}"
+    origin = installation.config.origin
+    if origin.file in origin.texts:
+        typer.echo(f"{origin.file}: right; {told}")
+    else:
+        typer.echo(f"there is no {origin.file}: the defaults hold; {told}")
 
 
 def _faults_of_the_rest(config: Path | None, data_dir: Path) -> list[str]:

@@ -178,14 +178,25 @@ def _source(config: ConnectorConfig, installation: Installation, *, keeps: bool 
 
     source_type, incremental = source_class(config.type), config.incremental
     is_said = "chunk_size" in incremental.model_fields_set
-    return source_type(
-        SourceSettings(
-            connector=config.connector_id,
-            connection=config.connection,
-            base_dir=base_dir,
-            chunk_size=incremental.chunk_size if is_said else source_type.page_size,
-            retry=retry_of(config),
-            secret=secret,
-            data_dir=installation.data_dir / "sources" / config.connector_id if keeps else None,
-        )
+    settings = SourceSettings(
+        connector=config.connector_id,
+        connection=config.connection,
+        base_dir=base_dir,
+        chunk_size=incremental.chunk_size if is_said else source_type.page_size,
+        retry=retry_of(config),
+        secret=secret,
+        data_dir=installation.data_dir / "sources" / config.connector_id if keeps else None,
     )
+    try:
+        return source_type(settings)
+    except ConfigError as error:
+        raise ConfigError(_placed(str(error), config.connector_id, installation)) from None
+
+
+def _placed(fault: str, connector: str, installation: Installation) -> str:
+    """Say where the file has what *fault* is about: a source knows its connector and the key in it alone."""
+    said = fault.removeprefix(f"connector {connector}: ")
+    key, _, sentence = said.partition(" ")
+    if not key.startswith("connection"):
+        key, sentence = "connection:", said
+    return f"{installation.config.origin.place(connector, key.removesuffix(':'))}: {sentence}"

@@ -59,5 +59,27 @@ def test_all_mistakes_of_a_connector_are_told_at_once(tmp_path, monkeypatch):
         "connectors.d/b.yaml: ttl: a duration is seconds or 90s, 15m, 24h, 7d",
         "connectors.d/b.yaml: priorty: unknown key; did you mean priority?",
         "connectors.d/b.yaml: filters[0]: character 16 of the expression is not expected there",
-        "connector b: connection.base_ur: unknown key; known are auth, base_url",
+        "connectors.d/b.yaml: connection.base_ur: unknown key; known are auth, base_url",
     ]
+
+
+@pytest.mark.parametrize(
+    ("connection", "fault"),
+    [
+        ("", ".path: must name a directory, or connection.url a repository"),
+        (", connection: {url: 'https://git.acme.com/a', path: b}", ": has path or url, not both"),
+        (", connection: {path: a, documents: [3]}", ".documents[0]: must be an object with files and entity"),
+    ],
+)
+def test_a_connection_that_cannot_be_used_is_told_with_its_file_and_key(tmp_path, monkeypatch, connection, fault):
+    (tmp_path / "mainstem.yaml").write_text(f"connectors: [{{connector_id: git, type: git{connection}}}]\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        CliRunner().invoke(app, ["config", "check"], catch_exceptions=False)
+    assert str(refused.value) == f"mainstem.yaml: connectors[0].connection{fault}"
+
+
+def test_where_there_is_no_file_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(app, ["config", "check"])
+    assert (ended.exit_code, ended.stdout) == (0, "there is no mainstem.yaml: the defaults hold; 0 connectors\n")
