@@ -25,6 +25,8 @@ from sources.publisher import Draft, Publisher, Receipt, draft
 
 STDIN: Final = "-"
 BATCH: Final = 500
+MAX_BYTES: Final = 256_000_000
+"""Of one file: it is read as a whole."""
 _DELETE: Final = "--delete"
 
 
@@ -71,8 +73,9 @@ def publish(
     installation = opened(config, data_dir)
     desk = _Desk(installation, connector, is_partial=partial)
     accepted = [*desk.entities(files or []), *desk.deletes(delete or [])]
-    if not accepted and not desk.refused and files == [STDIN]:
-        raise ConfigError("nothing to publish: standard input holds no document; name files, or --delete REF")
+    if not accepted and not desk.refused:
+        read = ", ".join("standard input" if name == STDIN else name for name in files or [])
+        raise ConfigError(f"nothing to publish: there is no document in {read}; name files, or --delete REF")
     for place, receipt in _published(accepted, installation, connector, dry_run=dry_run):
         typer.echo(_row(place, receipt, as_json=as_json))
     if desk.refused:
@@ -92,9 +95,12 @@ class _Desk:
     def entities(self, files: Iterable[str]) -> Iterator[Placed]:
         for name in files:
             try:
-                data = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+                data = _read(name)
             except OSError as error:
-                self._refuse(f"{name}:1", error.strerror or "cannot be read")
+                self._refuse(name, error.strerror or "cannot be read")
+                continue
+            if len(data) > MAX_BYTES:
+                self._refuse(name, f"holds more than {MAX_BYTES:,} bytes; publish it in parts")
                 continue
             for document in read_documents(name, data):
                 place = f"{document.file}:{document.line}"
@@ -131,6 +137,14 @@ class _Desk:
     def _refuse(self, place: str, reason: str) -> None:
         self.refused += 1
         sys.stderr.write(f"{place}: {reason}\n")
+
+
+def _read(name: str) -> bytes:
+    """Return the content, of what is too long only enough to see that it is. Raises OSError."""
+    if name == STDIN:
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    with Path(name).open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def _warn_of_unknown(place: str, change: dict[str, Any]) -> None:

@@ -1,9 +1,13 @@
-"""What `mainstem publish` says of a document that it refuses. Nothing is sent here."""
+"""What `mainstem publish` says of what it refuses. Nothing is sent here."""
+
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from mainstem.cli import app
+from mainstem.commands.publish import MAX_BYTES
+from schemas.errors import ConfigError
 
 PART = "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {name: pay}\n"
 HINT = "--partial takes it as a part, of which others bring the rest"
@@ -24,3 +28,25 @@ def test_of_a_part_it_says_how_it_would_be_taken():
 def test_of_what_no_option_mends_it_says_no_such_thing(options):
     ended = _refused(PART.replace("pay}", "pay, tags: 3}"), *options)
     assert (ended.exit_code, HINT in ended.stderr) == (1, False)
+
+
+@pytest.mark.parametrize("text", ["", "---\n# nothing\n"])
+@pytest.mark.parametrize(("file", "name"), [("-", "standard input"), ("empty.yaml", "empty.yaml")])
+def test_where_there_is_no_document_it_says_so(tmp_path, monkeypatch, text, file, name):
+    monkeypatch.chdir(tmp_path)
+    Path("empty.yaml").write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        CliRunner().invoke(app, ["publish", "--connector", "team-pay", file], input=text, catch_exceptions=False)
+    assert str(refused.value) == f"nothing to publish: there is no document in {name}; name files, or --delete REF"
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("no.yaml", "No such file or directory"),
+        ("/dev/zero", f"holds more than {MAX_BYTES:,} bytes; publish it in parts"),
+    ],
+)
+def test_of_a_file_that_cannot_be_taken_no_line_is_named(file, reason):
+    ended = CliRunner().invoke(app, ["publish", "--connector", "team-pay", file])
+    assert (ended.exit_code, ended.stderr) == (1, f"{file}: {reason}\n")
