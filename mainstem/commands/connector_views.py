@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from mainstem.terminal import cell, visible
+from mainstem.terminal import table as columns
 from sources.steering import Hold, Residue
 
 REFS_SHOWN: Final = 20
@@ -20,10 +20,7 @@ _ENDINGS: Final = {"complete": "is complete", "partial": "is partial", "failed":
 
 def table(statuses: Iterable[dict[str, Any]], console: Console) -> None:
     """Print one line for each connector."""
-    shown = Table(box=box.SIMPLE)
-    shown.add_column("connector", overflow="fold")
-    for name in ("state", "entities", "last success", "next run", "held"):
-        shown.add_column(name, no_wrap=True)
+    shown = columns("connector", "state", "entities", "last success", "next run", "held")
     for each in statuses:
         numbers = str(each["entities"]), str(each["held_deletions"])
         times = told(each["last_success_at"]), told(each["next_run_at"], none="none")

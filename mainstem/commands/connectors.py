@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final
 
 import orjson
 import typer
-from rich.console import Console
 
 from mainstem.api import standings
 from mainstem.commands.connector_desk import Desk, IdArgument, Verdict, connected, ended
@@ -14,6 +13,7 @@ from mainstem.commands.connector_views import detail, run_row, table
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.configured import configured
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
+from mainstem.terminal import screen
 from schemas.errors import ConfigError, ConflictError
 from schemas.topics import CONNECTOR_ID
 from sources import steering
@@ -39,7 +39,7 @@ def list_connectors(
     found = connected(installation, lambda connection: steering.statuses(connection, every))
     shown = [standings.status(*each) for each in zip(every, found, strict=True)]
     if not as_json:
-        table(shown, Console())
+        table(shown, screen())
         return
     for each in shown:
         typer.echo(orjson.dumps(each))
@@ -61,7 +61,7 @@ def status(
     if as_json:
         typer.echo(orjson.dumps(desk.status()))
     else:
-        detail(desk.status(), desk.do(lambda connection: steering.residue(connection, desk.connector)), Console())
+        detail(desk.status(), desk.do(lambda connection: steering.residue(connection, desk.connector)), screen())
 
 
 def sync(

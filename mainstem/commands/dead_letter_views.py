@@ -16,7 +16,7 @@ from rich.text import Text
 from mainstem.dead_letters.decisions import Decision
 from mainstem.dead_letters.desk import Found, Outcome
 from mainstem.dead_letters.letters import DeadLetter
-from mainstem.terminal import cell, visible
+from mainstem.terminal import UNBOUNDED, cell, visible
 
 PAGE: Final = 100
 _WIDTHS: Final = {"id": 9, "set aside": 19, "from": 24, "stage": 15, "key": 30}
@@ -29,9 +29,10 @@ def table(found: Iterable[Found], console: Console) -> None:
     rows, is_first = iter(found), True
     while page := list(islice(rows, PAGE)):
         shown = Table(box=box.SIMPLE if is_first else None, show_header=is_first, padding=(0, 1))
-        is_wide = console.width >= _WIDE
+        is_wide, is_unbounded = console.width >= _WIDE, console.width >= UNBOUNDED
         for name in (*_WIDTHS, "reason") if is_wide else ("id", "set aside", "what"):
-            shown.add_column(name, width=_WIDTHS.get(name), overflow="fold")
+            width = _WIDTHS.get(name)
+            shown.add_column(name, width=None if is_unbounded else width, min_width=width, overflow="fold")
         for letter, decision in page:
             cells = [cell(each) for each in _cells(letter, decision)]
             shown.add_row(*(cells if is_wide else _beneath(cells)))

@@ -26,7 +26,7 @@ from mainstem.dead_letters.letters import DeadLetter, Filter, LetterId
 from mainstem.dead_letters.reading import NotFound
 from mainstem.installation import DEFAULT_DATA_DIR
 from mainstem.person import who
-from mainstem.terminal import visible
+from mainstem.terminal import screen, visible
 from schemas.errors import ConfigError
 
 app = group("What was set aside: look at it, replay it, discard it.")
@@ -68,7 +68,7 @@ def list_letters(
             for found in _scanned(desk, wanted, decided=every):
                 typer.echo(as_json(*found))
             return
-        console = Console()
+        console = screen()
         table(_scanned(desk, wanted, decided=every, console=console if console.is_terminal else None), console)
 
 

@@ -22,7 +22,7 @@ from mainstem.commands.options import (
     require_tenant,
 )
 from mainstem.installation import DEFAULT_DATA_DIR
-from mainstem.terminal import cell, table
+from mainstem.terminal import cell, screen, table
 from schemas.database import sentences
 from schemas.errors import ConfigError, MainstemError
 from schemas.refs import DEFAULT_TENANT, EntityRef
@@ -65,7 +65,7 @@ def list_entities(
         spec = row["entity"].get("spec", {})
         shown = (row["entity_ref"], _text(spec.get("owner")), _text(spec.get("lifecycle")), ", ".join(row["stale"]))
         found.add_row(*map(cell, shown))
-    Console().print(found if found.row_count else "no entities match")
+    screen().print(found if found.row_count else "no entities match")
 
 
 @app.command("get")
@@ -91,7 +91,7 @@ def get(
     if as_json:
         typer.echo(_json(row))
     else:
-        show(row, Console())
+        show(row, screen())
 
 
 def show(row: dict[str, Any], console: Console) -> None:

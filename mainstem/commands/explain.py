@@ -15,7 +15,7 @@ from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, T
 from mainstem.commands.progress import RecordsBar
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.policies import policy_of
-from mainstem.terminal import cell, table
+from mainstem.terminal import cell, screen, table
 from schemas.canonical import canonical_json
 from schemas.errors import ConfigError
 from schemas.records import NEVER
@@ -59,7 +59,7 @@ def explain_entity(
     if as_json:
         typer.echo(canonical_json(shapes.explanation(str(parsed), found, leaves)))
     else:
-        show(str(parsed), found, leaves, console=Console())
+        show(str(parsed), found, leaves, console=screen())
 
 
 def show(ref: str, found: Explanation, leaves: Iterable[Leaf], *, console: Console) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final, TypeVar
 import orjson
 import typer
 from psycopg import AsyncConnection
-from rich.console import Console
 
 from mainstem.access import scopes, tokens
 from mainstem.access.tokens import Token, Wanted
@@ -25,7 +24,7 @@ from mainstem.commands.options import (
 from mainstem.configuration.values import parse_duration
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.person import who
-from mainstem.terminal import cell, table
+from mainstem.terminal import cell, screen, table
 from schemas.database import sentences
 from schemas.refs import DEFAULT_TENANT
 
@@ -151,4 +150,4 @@ def _print(found: list[Token]) -> None:
         expires = "never" if each.expires_at is None else timestamp(each.expires_at)
         cells = (each.id, each.name, each.tenant, " ".join(each.scopes), each.state, expires)
         rows.add_row(*(cell(text) for text in cells))
-    Console().print(rows)
+    screen().print(rows)

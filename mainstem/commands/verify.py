@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import orjson
 import typer
-from rich.console import Console
 
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
-from mainstem.terminal import cell, table
+from mainstem.terminal import cell, screen, table
 from mainstem.verification.sides import Difference
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def _print(report: "Report", limit: int) -> None:
         shown = table("entity", "side", "difference")
         for each in report.differences[:limit]:
             shown.add_row(*map(cell, (each.entity_ref, each.side, each.sentence)))
-        Console().print(shown)
+        screen().print(shown)
         hidden = len(report.differences) - limit
         if hidden > 0:
             typer.echo(f"and {hidden} more; --limit shows them")

@@ -94,7 +94,9 @@ def test_connectors_are_listed_as_the_api_answers_them(installed):
     assert shown == [(LONG, "idle", 0), ("git", "alert", 2), ("team", "idle", 0)]
 
 
-def test_the_table_of_connectors_fits_a_terminal_of_80_columns(installed):
+def test_the_table_of_connectors_fits_a_terminal_of_80_columns(installed, monkeypatch):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "dumb")
     installed.rows.state(last_success_at="2026-01-01T00:00:00Z", next_run_at="2036-01-01T00:00:00Z")
     out = installed.run("list").out
     assert max(map(len, out.splitlines())) <= 80
