@@ -16,6 +16,9 @@ _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _CATALOG_INFO: Final = re.compile(r"catalog-info\.(?:yaml|yml|json)")
 _LOCATION: Final = b"Location"
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_BACKSTAGE: Final = re.compile(r"(?:[a-z0-9-]+\.)*backstage\.io/")
+_NO_KIND: Final = "it has an apiVersion of Backstage and no kind: add it, or correct how it is spelt"
+_SHOWN_CHARACTERS: Final = 100
 
 
 def walk(root: Path) -> Iterator[Document]:
@@ -66,7 +69,8 @@ class Walk:
         """Yield every descriptor, and what could not be read, in a stable order.
 
         A descriptor is a document with `apiVersion` and `kind` in a YAML or JSON file, or in a file that a Location
-        entity points at. Nothing outside the root is read, whatever a name or a symbolic link says.
+        entity points at. One of Backstage's `apiVersion` without a kind is refused, not passed over. Nothing outside
+        the root is read, whatever a name or a symbolic link says.
         """
         pending: list[str] = []
         for each in self._files.listing():
@@ -99,43 +103,65 @@ class Walk:
 
     def _follow(self, name: str, location: Document, found: set[str]) -> Iterator[Document]:
         """Add the files that a Location points at to *found*; yield what is wrong with it."""
-        for target in _targets(location.entity):
+        for target, called in _targets(location.entity):
             path = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
             if "\0" in target or target.startswith("/") or path == ".." or path.startswith("../"):
-                yield _misled(location, "a target of this Location lies outside the directory")
+                yield _misled(location, f"a target of this Location lies outside the directory: {called}")
                 continue
             if not path.endswith(_SUFFIXES):
                 self.is_plain = False
             files = self._files.matching(path)
             found.update(files)
             if not files and not _may_be_absent(location, target):
-                yield _misled(location, "a target of this Location is not there")
+                yield _misled(location, f"a target of this Location is not there: {called}")
 
 
 def _descriptors(name: str, data: bytes) -> list[Document]:
     is_strict = _CATALOG_INFO.fullmatch(posixpath.basename(name)) is not None
-    found = [document for document in read_documents(name, data) if is_strict or _is_descriptor(document, data)]
+    read = map(_with_kind, read_documents(name, data))
+    found = [document for document in read if is_strict or _is_descriptor(document, data)]
     if _LOCATION not in data:
         return found
     return [replace(document, hides=document.entity is None) for document in found]
 
 
+def _with_kind(document: Document) -> Document:
+    """Return *document*, or why it is none where it is meant for Backstage and does not say what it is."""
+    entity = document.entity or {}
+    stated = entity.get("apiVersion")
+    if "kind" in entity or not isinstance(stated, str) or not _BACKSTAGE.match(stated):
+        return document
+    return replace(document, entity=None, error=_NO_KIND)
+
+
 def _is_descriptor(document: Document, data: bytes) -> bool:
     if document.entity is not None:
         return "apiVersion" in document.entity and "kind" in document.entity
+    if document.error == _NO_KIND:
+        return True
     return document.error != NO_OBJECT and b"apiVersion" in data and b"kind" in data
 
 
-def _targets(entity: dict[str, Any] | None) -> list[str]:
-    """Return the paths that a Location points at; other places than files are none."""
+def _targets(entity: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return the paths that a Location points at, each with what it is called; other places than files are none."""
     spec = (entity or {}).get("spec")
     if entity is None or entity.get("kind") != "Location" or not isinstance(spec, dict):
         return []
     if spec.get("type") not in (None, "file", "url"):
         return []
     several = spec.get("targets")
-    stated = [spec.get("target"), *(several if isinstance(several, list) else [])]
-    return [target for target in stated if isinstance(target, str) and target and not _URL.match(target)]
+    numbered = enumerate(several if isinstance(several, list) else (), start=1)
+    stated = [(spec.get("target"), "spec.target"), *((each, f"number {number}") for number, each in numbered)]
+    return [
+        (target, _called(target, place))
+        for target, place in stated
+        if isinstance(target, str) and target and not _URL.match(target)
+    ]
+
+
+def _called(target: str, place: str) -> str:
+    """Return the name of a target, or its place where it is none that a line could show."""
+    return target if len(target) <= _SHOWN_CHARACTERS and target.isprintable() else place
 
 
 def _may_be_absent(location: Document, target: str) -> bool:

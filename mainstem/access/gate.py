@@ -33,6 +33,12 @@ ANYBODY: Final = Caller(name="api")
 """Who is let in without a token."""
 
 
+def bearer(authorization: str) -> str:
+    """Return the token in *authorization*, a header as it came; nothing where none was sent."""
+    scheme, _, given = authorization.partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
 class Gate:
     """Knows callers by their tokens. *auth*: `none` asks for no token, `tokens` for one always; without it one is
     needed as soon as one was made, or *token*, the configured one, or *issuer*, of tokens that others sign, is there.
@@ -49,9 +55,8 @@ class Gate:
         """Return who sends *authorization*, a header as it came; None when nobody may."""
         if self._auth == "none":
             return ANYBODY
-        scheme, _, given = authorization.partition(" ")
-        if scheme.lower() == "bearer" and given:
-            return await self._holder(pool, given.strip())
+        if given := bearer(authorization):
+            return await self._holder(pool, given)
         return ANYBODY if await self._is_open(pool) else None
 
     async def _holder(self, pool: AsyncConnectionPool, given: str) -> Caller | None:

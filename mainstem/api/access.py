@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mainstem.access import audit, scopes, tenants
-from mainstem.access.gate import ANYBODY, Caller
+from mainstem.access.gate import ANYBODY, Caller, bearer
 from mainstem.access.jwt import KeysUnavailableError
 from mainstem.api import locations
 from mainstem.api.description import READS, SCOPE
@@ -19,6 +19,12 @@ from mainstem.api.problems import Problem, answer, on_problem
 from mainstem.configuration.values import is_loopback
 
 _OPEN: Final = ("/livez", "/readyz", "/metrics")
+_NOTHING_SENT: Final = "no token was sent; send one as Authorization: Bearer TOKEN; `mainstem tokens create` makes one"
+# The same words for each of these: which of them it is would tell whoever guesses tokens what is one.
+_NONE_THAT_HOLDS: Final = (
+    "the token that was sent does not hold: it is mistyped, revoked, expired or made for another API;"
+    " `mainstem tokens list` shows which there are"
+)
 _NOTED: Final = "_noted_of_its_body"
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -75,11 +81,16 @@ async def _caller(request: Request) -> Caller | Response:
         told = "the keys of api.jwt cannot be had; try again"
         return await on_problem(request, Problem(503, "Service Unavailable", told))
     if caller is None:
-        told = "send a token as Authorization: Bearer TOKEN; `mainstem tokens create` makes one"
-        return answer(Problem(401, "Unauthorized", told), {"WWW-Authenticate": "Bearer"})
+        return _unknown(request.headers.get("authorization", ""))
     if caller is ANYBODY and (led_by := _astray(request)):
         return answer(Problem(403, "Forbidden", led_by))
     return caller
+
+
+def _unknown(authorization: str) -> Response:
+    # RFC 6750, 3.1: whoever sent no token is told of no error.
+    told, error = (_NONE_THAT_HOLDS, ' error="invalid_token"') if bearer(authorization) else (_NOTHING_SENT, "")
+    return answer(Problem(401, "Unauthorized", told), {"WWW-Authenticate": f"Bearer{error}"})
 
 
 async def authorise(request: Request) -> None:

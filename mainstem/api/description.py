@@ -1,5 +1,6 @@
 """What the OpenAPI document says beyond what FastAPI derives: every answer that can occur, with its media type."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -95,6 +96,19 @@ def describe(app: FastAPI, *, has_tokens: bool) -> None:
             operation["responses"] = dict(sorted(responses.items()))
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _without_null(parameter["schema"])
+
+
+def narrowable(document: dict[str, Any], path: str) -> Collection[str]:
+    """Return the parts of what `GET` *path* answers, of a list those of its items; none where nothing is described."""
+    told = document["paths"].get(path, {}).get("get", {}).get("responses", {}).get("200", {})
+    parts = _parts(document, told.get("content", {}).get("application/json", {}).get("schema", {}))
+    return _parts(document, parts["items"]["items"]) if "next_cursor" in parts else parts
+
+
+def _parts(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = document["components"]["schemas"].get(name, schema).get("properties", {})
+    return found
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

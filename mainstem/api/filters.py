@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from mainstem.api.database import search
 from mainstem.api.parameters import Cursor, Fields, Limit
 from schemas.refs import DEFAULT_NAMESPACE
 
 Many = Annotated[list[str] | None, Query()]
+Kinds = Annotated[list[Annotated[str, Field(min_length=1)]] | None, Query()]
 
 
 class Filters(BaseModel):
@@ -18,7 +19,7 @@ class Filters(BaseModel):
 
     limit: Limit = 50
     cursor: Cursor = None
-    kind: Many = None
+    kind: Kinds = None
     owner: Many = None
     tier: Many = None
     lifecycle: Many = None

@@ -3,16 +3,17 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 from fastapi import Header, Query, Request
 from fastapi.responses import Response
 
+from mainstem.api.description import narrowable
 from mainstem.api.fields import narrowed
 from mainstem.api.problems import Problem
-from mainstem.api.references import refuse_views
+from mainstem.api.references import is_name, refuse_views
 from mainstem.api.rendering import JsonAnswer, json_bytes
 
 T = TypeVar("T")
@@ -39,6 +40,17 @@ async def only_known(request: Request) -> None:
     if unknown := sorted(given - set(known)):
         one_of = f"known are {', '.join(known)}" if known else "there are none here"
         raise Problem(400, "Bad request", f"unknown query parameter {unknown[0]!r}; {one_of}", unknown=unknown)
+    if asked := request.query_params.get("fields"):
+        above, _, last = path.rpartition("/")
+        # What ends as a view of an entity does may be the name of one, and is answered as that.
+        _only_known_fields(asked, narrowable(request.app.openapi(), above if is_name(request, last) else path))
+
+
+def _only_known_fields(asked: str, known: Collection[str]) -> None:
+    """Refuse a part that the answer never has: without it the answer would look like one that has nothing there."""
+    if unknown := sorted({each.strip().split(".")[0] for each in asked.split(",")}.difference(known)):
+        told = f"fields: {unknown[0]!r} is no part of the answer; known are {', '.join(sorted(known))}"
+        raise Problem(400, "Bad request", told, unknown=unknown)
 
 
 def cursor_of(key: str) -> str:

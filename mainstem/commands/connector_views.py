@@ -43,7 +43,7 @@ def detail(status: dict[str, Any], residue: Residue, console: Console) -> None:
         "last error": f"{error['class']}, {told(error['at'])}: {error['message'] or ''}" if error else "none",
         "held deletions": str(status["held_deletions"]),
         "kept though gone": str(residue.kept),
-        "refused by the newest run": str(residue.refused),
+        "refused by the newest run": _refused(residue.refused, status["connector_id"]),
     }
     if progress:
         rows["progress"] = f"{progress['entities']} entities in {progress['pages']} pages"
@@ -80,6 +80,10 @@ def told(moment: datetime | str | None, *, none: str = "never") -> str:
     size, unit = next(((size, unit) for size, unit in _UNITS if abs(seconds) >= size), _UNITS[-1])
     amount = f"{int(abs(seconds) // size)} {unit}"
     return f"in {amount}" if seconds < 0 else f"{amount} ago"
+
+
+def _refused(count: int, connector: str) -> str:
+    return f"{count}; `mainstem connectors diff {connector}` names them" if count else "0"
 
 
 def _state(status: dict[str, Any]) -> str:

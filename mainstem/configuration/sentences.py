@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from mainstem.config import Config
 from mainstem.configuration.faults import Faults, KeyPath, did_you_mean
 from mainstem.configuration.shape import keys_at
 
@@ -39,9 +40,9 @@ def add_faults(error: ValidationError, faults: Faults) -> None:
         faults.add_unless_known(fault["loc"], sentence(fault["type"], fault["loc"], fault.get("ctx", {})))
 
 
-def sentence(kind: str, path: KeyPath, context: dict[str, Any]) -> str:
-    """Return what is wrong at *path* of the configuration: pydantic's *kind* of error and its *context*."""
+def sentence(kind: str, path: KeyPath, context: dict[str, Any], *, root: type[BaseModel] = Config) -> str:
+    """Return what is wrong at *path* of *root*, the configuration: pydantic's *kind* of error and its *context*."""
     if kind == "extra_forbidden":
-        return f"unknown key; {did_you_mean(str(path[-1]), keys_at(path[:-1]))}"
+        return f"unknown key; {did_you_mean(str(path[-1]), keys_at(path[:-1], root=root))}"
     values = {name: str(value).replace("'", "") for name, value in context.items() if name != "error"}
     return _SENTENCES.get(kind, _OTHERWISE).format(**values, error=context.get("error", ""))

@@ -25,9 +25,9 @@ def _model(annotation: Any) -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
-def annotation_at(path: KeyPath) -> Any:
-    """Return the type of the value at *path*, Any in free-form parts, None where there is no such key."""
-    here: Any = Config
+def annotation_at(path: KeyPath, *, root: type[BaseModel] = Config) -> Any:
+    """Return the type of the value at *path* in *root*, Any in free-form parts, None where there is no such key."""
+    here: Any = root
     for step in path:
         model = _model(here)
         if here is Any:
@@ -45,9 +45,9 @@ def annotation_at(path: KeyPath) -> Any:
     return here
 
 
-def keys_at(path: KeyPath) -> list[str]:
-    """Return the keys that the section at *path* has, none where it has no fixed ones."""
-    model = _model(annotation_at(path))
+def keys_at(path: KeyPath, *, root: type[BaseModel] = Config) -> list[str]:
+    """Return the keys that the section at *path* of *root* has, none where it has no fixed ones."""
+    model = _model(annotation_at(path, root=root))
     return list(model.model_fields) if model else []
 
 

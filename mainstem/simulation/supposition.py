@@ -160,6 +160,4 @@ def _named(read: _Body) -> Iterator[tuple[str, str]]:
 def _faults(error: ValidationError) -> Iterator[tuple[str, str]]:
     for fault in error.errors(include_url=False, include_input=False):
         path = tuple(fault["loc"])
-        # As the configuration has it, so that a key that is nearly right is found.
-        configured = ("merge", *path[1:]) if path[:1] == ("policy",) else path
-        yield pointer(*map(str, path)), sentence(fault["type"], configured, dict(fault.get("ctx", {})))
+        yield pointer(*map(str, path)), sentence(fault["type"], path, dict(fault.get("ctx", {})), root=_Body)

@@ -95,6 +95,23 @@ def test_what_is_no_token_opens_nothing(desk, text):
     eventually(lambda: desk.client.get("/v1/entities", headers=headers).status_code == 401, 5)
 
 
+def test_whoever_sent_a_token_that_does_not_hold_is_told_so_and_whoever_sent_none_is_told_that(desk):
+    revoked, ended = desk.token("read"), desk.token("read")
+    desk.run("revoke", revoked[0])
+    desk.do(f"UPDATE api_tokens SET expires_at = now() - interval '1 second' WHERE id = '{ended[0]}'")
+    eventually(lambda: desk.code("/v1/entities") == 401, gate.BELIEVED_SECONDS + 2)
+    told = {}
+    for sent in ("", "Basic YTpi", "Bearer", "Bearer x", f"Bearer {revoked[1]}", f"bearer {ended[1]}"):
+        answer = desk.client.get("/v1/entities", headers={"Authorization": sent} if sent else {})
+        why = answer.json()["detail"].split(";")[0]
+        told.setdefault((answer.status_code, why, answer.headers["www-authenticate"]), []).append(sent.split(" ")[0])
+    wrong = "the token that was sent does not hold: it is mistyped, revoked, expired or made for another API"
+    assert told == {
+        (401, "no token was sent", "Bearer"): ["", "Basic", "Bearer"],
+        (401, wrong, 'Bearer error="invalid_token"'): ["Bearer", "Bearer", "bearer"],
+    }
+
+
 def test_a_token_does_what_its_scopes_name_and_nothing_else(desk):
     tokens = {scope: desk.token(scope)[1] for scope in ("read", "operate", "override", "publish:cmdb")}
     reads = {scope: desk.code("/v1/entities", token) for scope, token in tokens.items()}

@@ -146,7 +146,18 @@ def test_fields_narrow_an_answer(api):
     assert answer.json() == {"version": 1, "entity": {"spec": {"owner": "team-pay"}}}
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=%25"])
+def test_a_part_that_no_answer_has_is_refused_with_those_that_there_are(api):
+    client, dsn = api
+    put(dsn, "component:default/records")
+    answers = [client.get(f"/v1/{path}?fields=version,nope.a") for path in ("entities", "entities/component:pay")]
+    history = client.get("/v1/history?fields=entity")
+    named = client.get("/v1/entities/component%3Adefault%2Frecords?fields=version")
+    assert [(each.status_code, each.json()["unknown"]) for each in answers] == [(400, ["nope"])] * 2
+    assert answers[0].json()["detail"].startswith("fields: 'nope' is no part of the answer; known are content_hash, ")
+    assert (history.status_code, named.json()) == (400, {"version": 1})
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=%25", "kind=", "kind=api&kind="])
 def test_a_bad_parameter_is_a_problem(api, query):
     answer = api[0].get(f"/v1/entities?{query}")
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")

@@ -119,7 +119,8 @@ def test_a_status_shows_what_is_not_as_the_source_has_it(installed):
     installed.rows.ledger("a", "b", "c")
     installed.rows.do("UPDATE ingestion_entity_refs SET kept = entity_ref <> 'component:default/a'")
     lines = [" ".join(line.split()) for line in installed.run("status", "git").out.splitlines()]
-    assert lines[-2:] == ["kept though gone 2", "refused by the newest run 2"]
+    refused = "refused by the newest run 2; `mainstem connectors diff git` names them"
+    assert lines[-2:] == ["kept though gone 2", refused]
 
 
 @pytest.mark.parametrize("command", ["status", "sync", "pause", "resume", "reset", "approve", "reject"])

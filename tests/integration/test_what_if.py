@@ -134,6 +134,24 @@ def test_what_cannot_be_supposed_is_refused_by_pointer(api, body, at):
     assert at in [fault["at"] for fault in answer.json()["faults"]]
 
 
+KEYS = "known keys: asserts_existence, grace, max_stale, priority, ttl"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"policy": {"connectors": {"git": {"prority": 1}}}}, "unknown key; did you mean priority?"),
+        ({"policy": {"connectors": {"git": {"x": 1}}}}, f"unknown key; {KEYS}"),
+        ({"policy": {"rulez": []}}, "unknown key; did you mean rules?"),
+        ({"policy": {"conectors": {}}}, "unknown key; did you mean connectors?"),
+        ({"without": ["git"], "x": 1}, "unknown key; known keys: entity_ref, policy, without"),
+    ],
+)
+def test_of_a_key_that_is_not_known_those_that_are_are_named(api, body, reason):
+    answer = api.post("/v1/simulate", json=body)
+    assert [fault["reason"] for fault in answer.json()["faults"]] == [reason]
+
+
 def test_an_entity_of_which_nothing_is_held_is_not_found(api):
     answer = api.post("/v1/simulate", json={"without": ["git"], "entity_ref": "component:theirs"})
     assert answer.status_code == 404

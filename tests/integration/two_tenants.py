@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from psycopg import AsyncConnection
 
 from mainstem.access import scopes, tokens
+from mainstem.api.description import narrowable
 from sinks.postgres.model import id_of
 from sources.steering import Configured
 from tests.integration.connector_rows import Rows
@@ -125,6 +126,7 @@ class Operation:
     has_body: bool
     queried: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def reads(self):
@@ -160,6 +162,7 @@ def operations(document):
             tuple(
                 each["name"] for each in said.get("parameters", ()) if each["in"] == "query" and each.get("required")
             ),
+            tuple(narrowable(document, path)),
         )
         for path, methods in document["paths"].items()
         for method, said in methods.items()

@@ -171,7 +171,7 @@ class Tenants(RuleBasedStateMachine):
 
     def queries(self, operation):
         """Return what to ask with: searches for both words, and cursors, whoever they were given to."""
-        found = [None, {"fields": "entity_ref,id,name,items"}]
+        found = [None, {"fields": ",".join(operation.parts[::2])}]
         if operation.path in ("/v1/entities", "/v1/services"):
             found += [{name: each} for each in SECRETS.values() for name in ("q", "tag", "tier", "lifecycle", "owner")]
         if not operation.parameters and operation.path.count("/") == 2:

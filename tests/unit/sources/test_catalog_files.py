@@ -93,15 +93,48 @@ def test_targets_elsewhere_are_not_followed(tmp_path, target):
 @pytest.mark.parametrize("target", ["../x.yaml", "a/../../x.yaml", "/etc/passwd", "../*.yaml", "./../root2/x.yaml"])
 def test_a_target_outside_the_directory_is_reported_and_not_read(tmp_path, target):
     write(tmp_path, {"root/a.yaml": location(target), "x.yaml": ENTITY % "x", "root2/x.yaml": ENTITY % "x"})
-    assert names(tmp_path / "root") == ["loc", "a.yaml:1: a target of this Location lies outside the directory"]
+    assert names(tmp_path / "root") == [
+        "loc",
+        f"a.yaml:1: a target of this Location lies outside the directory: {target}",
+    ]
 
 
 @pytest.mark.parametrize("target", ["gone.yaml", "gone/*.yaml", "a**b/x", "x" * 5000, "d"])
 def test_a_target_that_is_not_there_is_reported_unless_it_is_optional(tmp_path, target):
     write(tmp_path, {"a.yaml": location(target), "d/x": ""})
-    assert names(tmp_path) == ["loc", "a.yaml:1: a target of this Location is not there"]
+    called = target if len(target) <= 100 else "number 1"
+    assert names(tmp_path) == ["loc", f"a.yaml:1: a target of this Location is not there: {called}"]
     write(tmp_path, {"a.yaml": location(target, extra=", presence: optional")})
     assert names(tmp_path) == ["loc"]
+
+
+def test_each_target_that_is_not_there_is_named_or_counted_where_a_line_cannot_show_it(tmp_path):
+    bad = (
+        location("gone.yaml", "\x1b[2J\u202e", "a b.yaml")
+        .replace("'", '"')
+        .replace("spec: {", 'spec: {target: "x\\ny", ')
+    )
+    write(tmp_path, {"a.yaml": bad})
+    told = "a.yaml:1: a target of this Location is not there: "
+    assert names(tmp_path)[1:] == [told + each for each in ("spec.target", "gone.yaml", "number 2", "a b.yaml")]
+
+
+@pytest.mark.parametrize("version", ["backstage.io/v1alpha1", "scaffolder.backstage.io/v1beta3"])
+def test_a_descriptor_of_backstage_without_a_kind_is_reported_in_any_file(tmp_path, version):
+    text = "apiVersion: %s\nknd: Component\nmetadata: {name: x}\n"
+    files = dict.fromkeys(("a.yaml", "catalog-info.yaml"), text % version)
+    others = {
+        f"{n}.yaml": text % other
+        for n, other in enumerate(("v1", "1", "[]", "notbackstage.io/v1", "a/backstage.io/v1"))
+    }
+    write(tmp_path, {**files, **others, "b.yaml": ENTITY % "b"})
+    told = "1: it has an apiVersion of Backstage and no kind: add it, or correct how it is spelt"
+    assert names(tmp_path) == [f"a.yaml:{told}", "b", f"catalog-info.yaml:{told}"]
+
+
+def test_a_descriptor_without_a_kind_that_may_be_a_location_hides_what_it_would_bring_in(tmp_path):
+    write(tmp_path, {"a.yaml": location("b.x").replace("kind", "knd"), "c.yaml": (ENTITY % "c").replace("kind", "knd")})
+    assert [(each.file, each.hides) for each in walk(tmp_path)] == [("a.yaml", True), ("c.yaml", False)]
 
 
 def test_links_out_of_the_directory_are_reported_and_not_read(tmp_path):

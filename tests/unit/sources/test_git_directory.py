@@ -46,6 +46,15 @@ def test_a_file_that_cannot_be_read_keeps_its_own_scope_alone(tmp_path):
     assert ([each.scope for each in page.items], page.unread) == (["a.yaml", "catalog-info.yaml"], {})
 
 
+def test_a_descriptor_whose_kind_is_misspelt_keeps_what_its_file_said(tmp_path):
+    (tmp_path / "a.yaml").write_text((ENTITY % "a").replace("kind", "knd"))
+    (tmp_path / "b.yaml").write_text(ENTITY % "b")
+
+    (page,) = read(tmp_path)
+
+    assert [(each.place, each.scope) for each in page.refused] == [("a.yaml:1", "a.yaml")]
+
+
 def test_a_location_that_cannot_be_read_keeps_whatever_it_may_have_led_to(tmp_path):
     (tmp_path / "a.yaml").write_text(ENTITY % "a")
     (tmp_path / "all.yaml").write_text((ENTITY % "all").replace("Component", "Location") + "spec: {targets: [./x.txt\n")
