@@ -12,8 +12,9 @@ from schemas.statements import statements
 from streams.outages import Outages
 from streams.policy import Policy
 
-_WRITTEN: Final = statements(Path(__file__).with_name("held.sql"))
-HELD: Final = {name: text.replace("@columns", _WRITTEN["columns"]) for name, text in _WRITTEN.items()}
+_WRITTEN: Final = dict(statements(Path(__file__).with_name("held.sql")))
+_COLUMNS: Final = _WRITTEN.pop("columns")
+HELD: Final = {name: text.replace("@columns", _COLUMNS) for name, text in _WRITTEN.items()}
 """Statements for the rows that are read here. Whoever asks sees to the tenant."""
 
 _FAR_MS: Final = 2**61

@@ -71,7 +71,7 @@ class Publishing:
         (receipt,) = await asyncio.to_thread(self._publishers[connector].publish, [draft])
         return receipt
 
-    async def is_readable(self, pool: AsyncConnectionPool, said: Said) -> bool:
+    async def wait_until_readable(self, pool: AsyncConnectionPool, said: Said) -> bool:
         """Wait until what the merge made of *said* is in the tables; return False when that takes too long."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):

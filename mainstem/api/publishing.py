@@ -13,7 +13,7 @@ Wait = Annotated[bool, Query(description="Answer when what comes of it can be re
 
 async def until_readable(request: Request, said: Said) -> None:
     """Return once what the merge made of *said* is in the tables. Raises Problem 504; the change stands."""
-    if not await publishing(request).is_readable(request.app.state.pool, said):
+    if not await publishing(request).wait_until_readable(request.app.state.pool, said):
         told = "the change is published and stands; what comes of it cannot be read yet"
         raise Problem(504, "Gateway timeout", told, receipts=[shown(said.receipt)])
 

@@ -15,6 +15,8 @@ class Pace:
     """So many in a row open the circuit."""
     probe_seconds: float = 30.0
     """While it is open, the time between two probes."""
+    answer_seconds: float = 5.0
+    """For so long others wait for what comes of a probe: they keep a shard, and a stop waits for them."""
     whole_every: int = 24
     """Every so many resyncs each shard is put anew, whatever Backstage says of it."""
     gate_seconds: float = 5.0
@@ -51,11 +53,11 @@ class Circuit:
     def require(self) -> int:
         """Raise Retriable while Backstage is to be left alone; return what `failed` and `succeeded` want to know.
 
-        While the circuit is open, whoever comes first after an interval probes. The others wait for what comes of it,
-        for an interval at most, instead of failing beside a probe that succeeds.
+        While the circuit is open, whoever comes first after an interval probes. The others wait a moment for what comes
+        of it, instead of failing beside a probe that succeeds.
         """
         with self._told:
-            self._told.wait_for(lambda: not self._is_probed, self.seconds_left)
+            self._told.wait_for(lambda: not self._is_probed, min(self._pace.answer_seconds, self.seconds_left))
             if left := self.seconds_left:
                 raise Retriable(f"Backstage is away: it is asked again in {left:.0f} s")
             if self.is_open:
@@ -69,6 +71,8 @@ class Circuit:
             if known == self._failures_ever:
                 self._failures += 1
                 self._failures_ever += 1
+            elif wait_seconds is None:
+                return
             if self._failures >= self._pace.failures or wait_seconds is not None:
                 pause = self._pace.probe_seconds if self._failures >= self._pace.failures else 0.0
                 self._probe_at = self._clock() + max(pause, wait_seconds or 0.0)

@@ -97,6 +97,28 @@ def test_who_comes_while_a_probe_is_under_way_fails_with_it(circuit, clock):
     assert (gone_on, {type(each.exception()) for each in others}) == (set(), {Retriable})
 
 
+def test_who_waits_for_a_probe_that_gets_no_answer_gives_up_after_a_moment(clock):
+    circuit = Circuit(Pace(failures=3, probe_seconds=30.0, answer_seconds=0.05), clock)
+    _open(circuit, clock)
+    circuit.require()
+
+    with pytest.raises(Retriable, match="asked again in 30 s"):
+        circuit.require()
+
+
+def test_what_was_begun_before_the_circuit_opened_does_not_end_a_probe(circuit, clock):
+    earlier = circuit.require()
+    _open(circuit, clock)
+    probe = circuit.require()
+
+    with _beside(circuit) as (gone_on, others):
+        circuit.failed(earlier, None)
+        still_waiting = [each for each in others if not each.done()]
+        circuit.succeeded(probe)
+
+    assert (gone_on, len(still_waiting), [each.result() for each in others]) == (set(), 3, [probe] * 3)
+
+
 def test_a_probe_of_which_nobody_hears_is_followed_by_another():
     circuit = Circuit(Pace(failures=1, probe_seconds=0.05), time.monotonic)
     circuit.failed(circuit.require(), None)
