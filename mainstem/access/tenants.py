@@ -25,7 +25,7 @@ async def inside(
     *seconds*: how long to wait for a connection, unless as the pool says.
     """
     async with pool.connection(timeout=seconds) as connection:
-        async with connection.pipeline():
+        async with _at_once(connection):
             await connection.execute("BEGIN")
             await connection.execute(_ENTER, (tenant,))
         yield connection
@@ -42,7 +42,20 @@ async def rows(
     """Return the rows of one *statement* inside *tenant*, in one round trip."""
     async with pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
         # What is sent with one sync is one transaction: `_ENTER` holds for the statement, and no longer.
-        async with connection.pipeline():
+        async with _at_once(connection):
             await connection.execute(_ENTER, (tenant,))
             await cursor.execute(statement, parameters, prepare=prepare)
         return await cursor.fetchall()
+
+
+@asynccontextmanager
+async def _at_once(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Send what is asked within by one sync. A connection on which that fails is closed, and the pool opens another:
+    psycopg takes for prepared whatever it sent to be prepared, and would ask for what is not there for ever.
+    """
+    try:
+        async with connection.pipeline():
+            yield
+    except BaseException:
+        await connection.close()
+        raise

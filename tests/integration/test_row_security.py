@@ -153,6 +153,24 @@ def test_what_is_asked_for_a_caller_is_asked_as_the_role_and_the_next_user_of_th
     assert not after[1]
 
 
+def test_a_question_that_fails_when_it_is_about_to_be_prepared_is_answered_the_next_time(shared):
+    statement = "SELECT count(*) FROM services"
+    options = {"autocommit": True, "options": "-c lock_timeout=100"}
+
+    async def found():
+        async with AsyncConnectionPool(shared, min_size=1, max_size=1, kwargs=options, open=False) as pool:
+            async with pool.connection() as connection:
+                threshold = connection.prepare_threshold
+            told = [await tenants.rows(pool, "acme", statement, {}) for _ in range(threshold)]
+            with psycopg.connect(shared) as other:
+                other.execute("LOCK TABLE services")
+                with pytest.raises(errors.LockNotAvailable):
+                    await tenants.rows(pool, "acme", statement, {})
+            return told + [await tenants.rows(pool, "acme", statement, {}) for _ in range(2)]
+
+    assert asyncio.run(found()) == [[{"count": 30}]] * 7
+
+
 @pytest.fixture(scope="module")
 def server(short_dir):
     """A server of the module's own: roles belong to all databases of one."""
