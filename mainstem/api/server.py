@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_CONNECTIONS: Final = 1_000
 """More are answered 503: each holds memory and a file of this process."""
 MAX_HEAD_BYTES: Final = 65_536
-"""Of a request: its line and its headers."""
+"""Of a request: its line and its headers, and as many again of what comes after them and is no body."""
 ENDING_SECONDS: Final = 5
 """For so long requests may go on when the process is told to end."""
 
@@ -30,8 +30,8 @@ def config_of(app: FastAPI) -> uvicorn.Config:
 
 
 class Patient(HttpToolsProtocol):
-    """Closes a connection that has sent no whole head of a request in time, or one that is too long: uvicorn itself
-    waits for ever, and keeps what comes.
+    """Closes a connection that has sent no whole head of a request in time, or one that is too long, or too much that
+    is no body after it: uvicorn itself waits for ever, and keeps what comes.
     """
 
     head_seconds = 10.0
@@ -41,37 +41,51 @@ class Patient(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)
-        self._watch(0)
+        self._watch()
 
     def data_received(self, data: bytes) -> None:
+        # What is read to its end, as it is parsed, counts from nothing again.
+        self._head_bytes += len(data)
         super().data_received(data)
-        self._watch(len(data))
+        self._watch()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers are no headers: they come when it is decided who asks.
+        if not self._is_in_body:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._is_in_body = True
+        self._head_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._head_bytes = 0
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._is_in_body = False
+        self._head_bytes = 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
         super().connection_lost(exc)
 
-    def _watch(self, length: int) -> None:
-        if self.cycle and not self.cycle.response_complete:  # type: ignore[truthy-bool] # None before the first
-            self._stop()
-            return
-        # A body that was answered before its end is read on and dropped: closing at once could lose the answer.
-        self._head_bytes += 0 if self._is_in_body else length
+    def _watch(self) -> None:
+        is_asked = self.cycle and not self.cycle.response_complete  # type: ignore[truthy-bool] # None before the first
         if self._head_bytes > MAX_HEAD_BYTES:
-            self.send_400_response("The head of the request is too long.")
+            if is_asked or self._is_in_body:
+                self.transport.close()
+            else:
+                self.send_400_response("The head of the request is too long.")
+        elif is_asked:
+            self._stop()
         elif self._giving_up is None:
+            # A body that was answered before its end is read on and dropped: closing at once could lose the answer.
             self._giving_up = self.loop.call_later(self.head_seconds, self.transport.close)
 
     def _stop(self) -> None:
-        self._head_bytes = 0
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None

@@ -7,7 +7,7 @@ import re
 import socket
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -147,6 +147,18 @@ def test_api2_broken_authentication(api, every, place):
     assert not [token for tenant in TENANTS for token in tenant.tokens.values() if token[4:] in kept]
 
 
+def test_api2_broken_authentication_by_a_trailer(api):
+    """Who asks is said before the body: no proxy in front looks behind it."""
+    said = f"Authorization: Bearer {OURS.tokens['read']}\r\n".encode()
+    body = b"2\r\n{}\r\n0\r\n"
+    codes = []
+    for text in (b"\r\n" + body + said, said + b"\r\n" + body):
+        with socket.create_connection((api.base_url.host, api.base_url.port), 20) as connection:
+            connection.sendall(CHUNKED[:-2] + text + b"\r\n")
+            codes.append(connection.recv(65_536)[9:12])
+    assert codes == [b"401", b"422"]
+
+
 def test_api3_broken_object_property_level_authorization(api, every, names, place):
     """No answer has a property that its caller was not to see, and no body sets one that is not its own."""
     own = partial(sent, api, token=OURS.tokens["all"], names=names["default"])
@@ -191,6 +203,38 @@ def test_api4_unrestricted_resource_consumption(place, monkeypatch):
     assert (meanwhile, asked, sizes, set(ended)) == (200, [400, 400, 400], [413, 413], {b""})
     assert dripped.startswith(b"HTTP/1.1 408 ")
     assert (stuck.status_code, stuck.headers["retry-after"]) == (503, "5")
+
+
+ENOUGH = 20_000_000
+"""More than what lies between two sockets of one machine."""
+CHUNKED = b"POST /v1/validate HTTP/1.1\r\nHost: local\r\nTransfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "a head": (b"GET /livez HTTP/1.1\r\n", b"X-Far: 1\r\n"),
+    "trailers": (CHUNKED + b"1\r\n{\r\n0\r\n", b"X-Far: 1\r\n"),
+    "one trailer": (CHUNKED + b"1\r\n{\r\n0\r\nX-Far: ", b"1"),
+    "what a chunk says of itself": (CHUNKED + b"1;", b"1"),
+    "a head behind a request that waits": (
+        b"GET /v1/entities HTTP/1.1\r\nHost: local\r\n\r\nGET /livez HTTP/1.1\r\n",
+        b"X-Far: 1\r\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_api4_unrestricted_resource_consumption_by_what_is_no_body(place, what):
+    """Nobody fills the memory beside the body, which has its own end."""
+    begin, more = ENDLESS[what]
+    sent_bytes = 0
+    with serving(dsn=place[0], auth="none") as client, psycopg.connect(place[0]) as connection:
+        # Whoever asks the database is not answered meanwhile.
+        connection.execute("LOCK TABLE entities")
+        with socket.create_connection((client.base_url.host, client.base_url.port), 20) as caller:
+            caller.sendall(begin)
+            with suppress(ConnectionError):
+                while sent_bytes < ENOUGH:
+                    caller.sendall(more * 6_000)
+                    sent_bytes += len(more) * 6_000
+    assert sent_bytes < ENOUGH
 
 
 def said_slowly(at):
