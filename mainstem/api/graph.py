@@ -10,7 +10,7 @@ from mainstem.api.database import ask, id_of, unknown
 Direction = Literal["upstream", "downstream"]
 
 MAX_EDGES: Final = 20_000
-"""Of one answer; it says that it is truncated when there are more, and the nearest are in it."""
+"""Of one answer, shared by its ways; it says that it is truncated when there are more, and the nearest are in it."""
 
 
 async def graph(request: Request, text: str, ways: tuple[Direction, ...], depth: int) -> dict[str, Any]:

@@ -110,11 +110,24 @@ met AS MATERIALIZED (
     WHERE near.way = 'upstream' AND tenant_id = %(tenant)s AND service_id = near.id
   ) AS edge
 ),
-size AS MATERIALIZED (SELECT count(*) > %(most)s AS is_cut FROM met),
+-- An edge that both ways met is one edge, and has the distance of each. They are only told apart where they may be too
+-- many.
+size AS MATERIALIZED (
+  SELECT CASE WHEN count(*) > %(most)s
+    THEN (SELECT count(*) > %(most)s FROM (SELECT DISTINCT service_id, target_ref FROM met) AS edge)
+    ELSE false END AS is_cut
+  FROM met
+),
 taken AS MATERIALIZED (
-  SELECT met.* FROM met CROSS JOIN size
-  ORDER BY distance, CASE WHEN is_cut THEN target_ref END, CASE WHEN is_cut THEN service_id END
-  LIMIT %(most)s
+  SELECT * FROM met WHERE NOT (SELECT is_cut FROM size)
+  UNION ALL
+  SELECT met.* FROM met
+  JOIN (
+    SELECT service_id, target_ref FROM met GROUP BY service_id, target_ref
+    ORDER BY min(distance), target_ref, service_id
+    LIMIT %(most)s
+  ) AS nearest USING (service_id, target_ref)
+  WHERE (SELECT is_cut FROM size)
 ),
 reached AS MATERIALIZED (
   SELECT id, min(distance) AS distance

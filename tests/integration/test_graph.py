@@ -96,6 +96,20 @@ def test_of_too_many_edges_the_nearest_are_told_and_that_there_are_more(api, edg
     assert {(each["from"], each["to"]) for each in near["edges"]} <= set(told) <= edges
 
 
+@pytest.mark.parametrize("direction", ["upstream", "downstream", "both"])
+def test_a_graph_is_cut_where_there_are_more_edges_however_many_ways_meet_them(api, edges, monkeypatch, direction):
+    ways = ["upstream", "downstream"] if direction == "both" else [direction]
+    nodes, met = walked(edges, ROOT, ways, 20)
+    found, wanted = {}, {}
+    for most in range(1, len(met) + 2):
+        monkeypatch.setattr(graph, "MAX_EDGES", most)
+        told = asked(api, ROOT, direction=direction, depth=20)
+        found[most] = told["truncated"], len({(edge["from"], edge["to"]) for edge in told["edges"]})
+        wanted[most] = most < len(met), min(most, len(met))
+        assert {node["entity_ref"]: node["distance"] for node in told["nodes"]}.items() <= nodes.items()
+    assert found == wanted
+
+
 def test_a_graph_that_did_not_change_is_not_sent_again(api):
     path = f"/v1/services/{ROOT.replace('/', '%2F')}/dependencies?depth=20"
     etag = api.get(path).headers["etag"]
