@@ -28,14 +28,30 @@ def edges():
 def api(postgres, edges):
     with migrated(postgres) as dsn:
         with closing(opened(dsn)) as sink:
-            targets = {each: [{"target": far} for near, far in sorted(edges) if near == each] for each in SERVICES}
-            spec = {ROOT: {"lifecycle": LONG}}
-            written = [
-                upsert(each, 1, spec=spec.get(each, {}), service={"dependencies": targets[each]}) for each in SERVICES
-            ]
-            sink.write(written, {})
+            sink.write([*written(edges), *written({(far, near) for near, far in edges}, tenant="acme")], {})
         with serving(dsn=dsn) as client:
             yield client
+
+
+def written(edges, tenant="default"):
+    """Return the services with *edges*: some the one says that depends, some the other, and some both."""
+    by_service, by_relation = {each: [] for each in SERVICES}, {each: [] for each in SERVICES}
+    for number, (near, far) in enumerate(sorted(edges)):
+        if number % 3 == 0 and far in by_relation:
+            by_relation[far].append(near)
+        if number % 6 or far not in by_relation:
+            by_service.get(near, []).append({"target": far})
+    more = {ROOT: {"lifecycle": LONG}}
+    return [
+        upsert(
+            each,
+            1,
+            tenant=tenant,
+            spec={"dependencyOf": by_relation[each], **more.get(each, {})},
+            service={"dependencies": by_service[each]},
+        )
+        for each in SERVICES
+    ]
 
 
 def walked(edges, root, ways, depth):
