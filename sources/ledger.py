@@ -124,7 +124,7 @@ class Ledger:
         before = [known for ref in seen if (known := compared.other.get(ref)) is not None]
         altered = [each.entity_ref for each in before if each.is_marked or each.scope != seen[each.entity_ref]]
         if altered:
-            await self._do(connection, "see", run=run, refs=altered, scopes=[seen[ref] for ref in altered])
+            await self._do(connection, "see", refs=altered, scopes=[seen[ref] for ref in altered])
         chunks = dict(compared.same)
         for each in before:
             chunk, place = divmod(each.slot, _CHUNK)

@@ -38,7 +38,7 @@ DELETE FROM ingestion_seen WHERE connector = %(connector)s AND run <> %(run)s
 
 -- name: see
 UPDATE ingestion_entity_refs r
-SET seen_run = %(run)s, scope = seen.scope, withdrawn = false, hold_id = NULL, kept = false
+SET scope = seen.scope, withdrawn = false, hold_id = NULL, kept = false
 FROM unnest(%(refs)b::text[], %(scopes)b::text[]) AS seen (entity_ref, scope)
 WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.entity_ref = seen.entity_ref
 

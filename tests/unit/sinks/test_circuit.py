@@ -84,7 +84,7 @@ def test_who_comes_while_a_probe_is_under_way_waits_for_its_success(circuit, clo
     with _beside(circuit) as (gone_on, others):
         circuit.succeeded(probe)
 
-    assert (gone_on, [each.result() for each in others]) == (set(), [probe] * 3)
+    assert (gone_on, [each.exception() or each.result() for each in others]) == (set(), [probe] * 3)
 
 
 def test_who_comes_while_a_probe_is_under_way_fails_with_it(circuit, clock):
