@@ -19,6 +19,8 @@ DELIVERY_SECONDS: Final = 30.0
 
 LOOK_MS: Final = 5_000
 """Between two looks at the connections to the brokers."""
+LOOKS_IN_VAIN: Final = 6
+"""In a row, before a member that has no partitions, and does not ask for any, is given up."""
 
 SESSION_MS: Final = 10_000
 """After so long without a word, the partitions of a process that was killed go to another one."""
@@ -109,6 +111,12 @@ def report(error: KafkaError) -> None:
 def is_connected(statistics: str) -> bool:
     """Whether *statistics*, as librdkafka gives them, show a broker that answers."""
     return any(broker["state"] == "UP" for broker in orjson.loads(statistics)["brokers"].values())
+
+
+def is_joining(statistics: str) -> bool:
+    """Whether *statistics* show a member whose wish to join lies with the broker."""
+    group: dict[str, Any] = orjson.loads(statistics).get("cgrp", {})
+    return group.get("join_state") in {"wait-join", "wait-sync"}
 
 
 def missing(client: Consumer, topics: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from schemas.errors import Retriable
+from schemas.errors import Retriable, UnavailableError
 from schemas.metrics import SinkMetrics
 from sinks import kafka
 from sinks.base import Delivery, Limits, Partition, Positions, SinkSettings
@@ -53,6 +53,9 @@ class Membership:
         """Partitions of which nothing is read before :meth:`begin`."""
         self._lag: int | None = None
         self._is_connected = True
+        self._is_waiting = False
+        """For partitions: none are there, and none were refused."""
+        self._looks_in_vain = 0
         self.consumer: Consumer = kafka.consumer(
             settings.client,
             settings.topics.sink_group(self._name),
@@ -66,10 +69,17 @@ class Membership:
         return self._lag if self._is_connected else None
 
     def join(self, topics: Sequence[str]) -> None:
+        self._is_waiting = True
         self.consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked)
 
     def gather(self) -> Batch:
-        """Read until the queue is dry, the batch is full or its time is over."""
+        """Read until the queue is dry, the batch is full or its time is over.
+
+        Raises UnavailableError when nothing comes of asking for partitions: librdkafka may not ask again after a broker
+        stood still, and another process does.
+        """
+        if self._looks_in_vain >= kafka.LOOKS_IN_VAIN:
+            raise UnavailableError("this member of the consumer group gets no partitions, and no longer asks for any")
         batch, began = Batch(self._limits, self._reserved_keys), self._assignments
         delivery = self._read(self._limits.wait)
         deadline = self._clock() + self._limits.span
@@ -148,6 +158,7 @@ class Membership:
         self.consumer.assign([])
         self.unplaced = [(found.topic, found.partition) for found in partitions]
         self._is_placed = not partitions
+        self._is_waiting = False
         self._assignments += 1
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -156,6 +167,7 @@ class Membership:
         self._assignments += 1
         self.unplaced = []
         self._is_placed = False
+        self._is_waiting = True
         self._lag = None
         for topic, partition in self.positions:
             self._metrics.lag.remove(self._name, topic, str(partition))
@@ -169,6 +181,9 @@ class Membership:
 
     def _looked(self, statistics: str) -> None:
         self._is_connected = kafka.is_connected(statistics)
+        # What lies with the broker waits for other members, and may for minutes.
+        is_in_vain = self._is_waiting and self._is_connected and not kafka.is_joining(statistics)
+        self._looks_in_vain = self._looks_in_vain + 1 if is_in_vain else 0
 
 
 def _delivery(message: Message) -> Delivery:

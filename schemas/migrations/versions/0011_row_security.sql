@@ -30,7 +30,11 @@ BEGIN
       -- Two at once: "tuple concurrently updated" has no code of its own.
       WHEN unique_violation OR internal_error THEN NULL;
       WHEN insufficient_privilege THEN
-        RAISE insufficient_privilege USING MESSAGE = 'the user may not act as mainstem_app; ' || remedy;
+        IF attempt = 5 THEN
+          RAISE insufficient_privilege USING MESSAGE = 'the user may not act as mainstem_app; ' || remedy;
+        END IF;
+        -- The same user may have made the role just now in another session; this one learns of it a little later.
+        PERFORM pg_sleep(0.1);
     END;
   END LOOP;
   IF NOT has_schema_privilege('mainstem_app', current_schema(), 'USAGE') THEN
