@@ -19,8 +19,8 @@ DELIVERY_SECONDS: Final = 30.0
 
 LOOK_MS: Final = 5_000
 """Between two looks at the connections to the brokers."""
-LOOKS_IN_VAIN: Final = 6
-"""In a row, before a member that has no partitions, and does not ask for any, is given up."""
+LOOKS_IN_VAIN: Final = 3
+"""In a row, before a client that knows no broker any more is given up."""
 
 SESSION_MS: Final = 10_000
 """After so long without a word, the partitions of a process that was killed go to another one."""
@@ -113,10 +113,10 @@ def is_connected(statistics: str) -> bool:
     return any(broker["state"] == "UP" for broker in orjson.loads(statistics)["brokers"].values())
 
 
-def is_joining(statistics: str) -> bool:
-    """Whether *statistics* show a member whose wish to join lies with the broker."""
-    group: dict[str, Any] = orjson.loads(statistics).get("cgrp", {})
-    return group.get("join_state") in {"wait-join", "wait-sync"}
+def knows_brokers(statistics: str) -> bool:
+    """Whether *statistics* show any broker, up or down."""
+    brokers = orjson.loads(statistics)["brokers"].values()
+    return any(broker["source"] in {"configured", "learned"} for broker in brokers)
 
 
 def missing(client: Consumer, topics: Sequence[str]) -> list[str]:

@@ -53,8 +53,6 @@ class Membership:
         """Partitions of which nothing is read before :meth:`begin`."""
         self._lag: int | None = None
         self._is_connected = True
-        self._is_waiting = False
-        """For partitions: none are there, and none were refused."""
         self._looks_in_vain = 0
         self.consumer: Consumer = kafka.consumer(
             settings.client,
@@ -69,17 +67,10 @@ class Membership:
         return self._lag if self._is_connected else None
 
     def join(self, topics: Sequence[str]) -> None:
-        self._is_waiting = True
         self.consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked)
 
     def gather(self) -> Batch:
-        """Read until the queue is dry, the batch is full or its time is over.
-
-        Raises UnavailableError when nothing comes of asking for partitions: librdkafka may not ask again after a broker
-        stood still, and another process does.
-        """
-        if self._looks_in_vain >= kafka.LOOKS_IN_VAIN:
-            raise UnavailableError("this member of the consumer group gets no partitions, and no longer asks for any")
+        """Read until the queue is dry, the batch is full or its time is over."""
         batch, began = Batch(self._limits, self._reserved_keys), self._assignments
         delivery = self._read(self._limits.wait)
         deadline = self._clock() + self._limits.span
@@ -141,6 +132,9 @@ class Membership:
         self.consumer.commit(offsets=offsets, asynchronous=True)
 
     def _read(self, seconds: float) -> Delivery | None:
+        if self._looks_in_vain >= kafka.LOOKS_IN_VAIN:
+            # A broker that stood still may answer that there is none: librdkafka believes it, and asks nobody again.
+            raise UnavailableError("Kafka's client knows no broker any more: this process has to be started again")
         message: Message | None = self.consumer.poll(seconds)
         if message is None:  # a tombstone is false as well
             return None
@@ -158,7 +152,6 @@ class Membership:
         self.consumer.assign([])
         self.unplaced = [(found.topic, found.partition) for found in partitions]
         self._is_placed = not partitions
-        self._is_waiting = False
         self._assignments += 1
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -167,7 +160,6 @@ class Membership:
         self._assignments += 1
         self.unplaced = []
         self._is_placed = False
-        self._is_waiting = True
         self._lag = None
         for topic, partition in self.positions:
             self._metrics.lag.remove(self._name, topic, str(partition))
@@ -181,9 +173,7 @@ class Membership:
 
     def _looked(self, statistics: str) -> None:
         self._is_connected = kafka.is_connected(statistics)
-        # What lies with the broker waits for other members, and may for minutes.
-        is_in_vain = self._is_waiting and self._is_connected and not kafka.is_joining(statistics)
-        self._looks_in_vain = self._looks_in_vain + 1 if is_in_vain else 0
+        self._looks_in_vain = 0 if kafka.knows_brokers(statistics) else self._looks_in_vain + 1
 
 
 def _delivery(message: Message) -> Delivery:

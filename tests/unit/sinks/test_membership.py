@@ -1,4 +1,4 @@
-"""A member that gets no partitions, by what librdkafka says of itself."""
+"""A member whose client has lost sight of every broker, by what librdkafka says of itself."""
 
 import json
 
@@ -13,46 +13,38 @@ from sinks.kafka import LOOKS_IN_VAIN
 from sinks.membership import Membership
 
 SETTINGS = SinkSettings(name="silent", client={"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, topics=Topics())
+GROUP = {"source": "logical", "state": "INIT"}
 
 
 @pytest.fixture
 def member():
     limits = Limits(wait=0.01)
     found = Membership(SETTINGS, metrics=SinkMetrics("silent", CollectorRegistry()), limits=limits)
-    found.join(["mainstem.entities"])
     yield found
     found.consumer.close()
 
 
-def _look(member, join_state, *, broker="UP", times=LOOKS_IN_VAIN):
+def _look(member, *brokers, times=LOOKS_IN_VAIN):
     for _ in range(times):
-        member._looked(json.dumps({"brokers": {"one": {"state": broker}}, "cgrp": {"join_state": join_state}}))
+        member._looked(json.dumps({"brokers": dict(enumerate(brokers))}))
 
 
-def test_a_member_that_no_longer_asks_for_partitions_is_given_up(member):
-    _look(member, "wait-unassign-to-complete")
+def test_a_member_whose_client_knows_no_broker_any_more_is_given_up(member):
+    _look(member, GROUP)
 
-    with pytest.raises(UnavailableError, match="no longer asks"):
+    with pytest.raises(UnavailableError, match="started again"):
         member.gather()
 
 
-@pytest.mark.parametrize(
-    ("join_state", "broker", "times"),
-    [
-        ("wait-join", "UP", LOOKS_IN_VAIN),  # the broker waits for other members, for minutes
-        ("wait-sync", "UP", LOOKS_IN_VAIN),
-        ("init", "DOWN", LOOKS_IN_VAIN),
-        ("init", "UP", LOOKS_IN_VAIN - 1),
-    ],
-)
-def test_a_member_that_may_yet_get_some_waits(member, join_state, broker, times):
-    _look(member, join_state, broker=broker, times=times)
+def test_a_member_whose_brokers_are_down_waits_for_them(member):
+    _look(member, GROUP, {"source": "configured", "state": "DOWN"})
 
     assert not member.gather().ends
 
 
-def test_a_member_for_which_there_are_no_partitions_waits(member):
-    member._assigned(member.consumer, [])
-    _look(member, "steady")
+def test_a_member_that_knows_brokers_again_goes_on(member):
+    _look(member, GROUP, times=LOOKS_IN_VAIN - 1)
+    _look(member, {"source": "learned", "state": "UP"}, times=1)
+    _look(member, GROUP, times=1)
 
     assert not member.gather().ends
