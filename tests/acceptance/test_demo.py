@@ -1,5 +1,6 @@
 """`mainstem demo` as a reader starts it: in a process of its own, its output in a pipe."""
 
+import json
 import re
 import signal
 import subprocess
@@ -66,7 +67,7 @@ def test_with_a_catalogue_of_ones_own_it_stays_and_its_commands_work_as_printed(
     assert code == 0
     assert seconds < 15
     assert_in_order(answers[0], [r"^\S+team-payments\.json:1 component:default/tide-table partition \d offset \d+"])
-    assert '"/service/tier":"incident-tool"' in answers[3]
+    assert json.loads(answers[3])["provenance"]["/service/tier"] == "incident-tool"
     assert_in_order(answers[4], [r"^--delete component:default/tide-table partition"])
 
 
