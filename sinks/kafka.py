@@ -19,8 +19,6 @@ DELIVERY_SECONDS: Final = 30.0
 
 LOOK_MS: Final = 5_000
 """Between two looks at the connections to the brokers."""
-LOOKS_IN_VAIN: Final = 3
-"""In a row, before a client that knows no broker any more is given up."""
 
 SESSION_MS: Final = 10_000
 """After so long without a word, the partitions of a process that was killed go to another one."""
@@ -111,12 +109,6 @@ def report(error: KafkaError) -> None:
 def is_connected(statistics: str) -> bool:
     """Whether *statistics*, as librdkafka gives them, show a broker that answers."""
     return any(broker["state"] == "UP" for broker in orjson.loads(statistics)["brokers"].values())
-
-
-def knows_brokers(statistics: str) -> bool:
-    """Whether *statistics* show any broker, up or down."""
-    brokers = orjson.loads(statistics)["brokers"].values()
-    return any(broker["source"] in {"configured", "learned"} for broker in brokers)
 
 
 def missing(client: Consumer, topics: Sequence[str]) -> list[str]:
