@@ -376,7 +376,7 @@ class Engine(faust.App):
     async def _release(self) -> None:
         """Tell the next owner that nothing of ours is published without being state. Unsaid, it doubts and repeats.
 
-        To be called under the lock: a rebalance may meet the drain, and who comes second finds nothing of ours.
+        To be called under the lock: a rebalance may meet the drain, and one at a time says where a partition ends.
         """
         if self.crashed:
             return
