@@ -18,7 +18,11 @@ DELIVERY_SECONDS: Final = 30.0
 """How long a produced record may take; well below the five minutes in which a consumer must poll."""
 
 LOOK_MS: Final = 5_000
-"""Between two looks at the connections to the brokers."""
+"""Between two looks at the connections to the brokers; above `reconnect.backoff.max.ms`, see :func:`is_looking`."""
+LOOKS_IN_VAIN: Final = 3
+"""In a row, before a client that no longer tries to reach a broker is given up."""
+_AT_REST: Final = frozenset({"INIT", "DOWN", "TRY_CONNECT"})
+"""States of a broker to which nothing leads, and no attempt is under way."""
 
 SESSION_MS: Final = 10_000
 """After so long without a word, the partitions of a process that was killed go to another one."""
@@ -109,6 +113,16 @@ def report(error: KafkaError) -> None:
 def is_connected(statistics: str) -> bool:
     """Whether *statistics*, as librdkafka gives them, show a broker that answers."""
     return any(broker["state"] == "UP" for broker in orjson.loads(statistics)["brokers"].values())
+
+
+def is_looking(statistics: str) -> bool:
+    """Whether *statistics* show a broker that is reached, or an attempt to reach one since the last look."""
+    # Of the group's coordinator, the one that is logical, attempts lead nowhere while no broker is known.
+    return any(
+        each["state"] == "UP"
+        or (each["source"] != "logical" and (each["state"] not in _AT_REST or each["stateage"] < LOOK_MS * 1000))
+        for each in orjson.loads(statistics)["brokers"].values()
+    )
 
 
 def missing(client: Consumer, topics: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from schemas.errors import Retriable
+from schemas.errors import Retriable, UnavailableError
 from schemas.metrics import SinkMetrics
 from sinks import kafka
 from sinks.base import Delivery, Limits, Partition, Positions, SinkSettings
@@ -53,6 +53,7 @@ class Membership:
         """Partitions of which nothing is read before :meth:`begin`."""
         self._lag: int | None = None
         self._is_connected = True
+        self._looks_in_vain = 0
         self.consumer: Consumer = kafka.consumer(
             settings.client,
             settings.topics.sink_group(self._name),
@@ -131,6 +132,9 @@ class Membership:
         self.consumer.commit(offsets=offsets, asynchronous=True)
 
     def _read(self, seconds: float) -> Delivery | None:
+        if self._looks_in_vain >= kafka.LOOKS_IN_VAIN:
+            # A broker that stood still may answer that there is none: librdkafka believes it, and may try none again.
+            raise UnavailableError("Kafka's client looks for no broker any more: this process has to be started again")
         message: Message | None = self.consumer.poll(seconds)
         if message is None:  # a tombstone is false as well
             return None
@@ -169,6 +173,7 @@ class Membership:
 
     def _looked(self, statistics: str) -> None:
         self._is_connected = kafka.is_connected(statistics)
+        self._looks_in_vain = 0 if kafka.is_looking(statistics) else self._looks_in_vain + 1
 
 
 def _delivery(message: Message) -> Delivery:

@@ -13,6 +13,7 @@ CATALOGUE: tuple[type[Fault], ...] = (
     points.Point,
     brokers.BrokerGone,
     brokers.BrokerStill,
+    brokers.NoBrokers,
     brokers.ProduceRefused,
     network.Slow,
     network.Resets,

@@ -35,6 +35,8 @@ class Proxy:
     """Directions in which nothing passes for now; what waits is delivered late, as after a cut cable."""
     carried: int = 0
     """Bytes passed so far."""
+    edit: Callable[[], "Edit"] | None = None
+    """Makes, for each connection, what may change the bytes in it."""
     _loop: asyncio.AbstractEventLoop | None = None
     _server: asyncio.Server | None = None
     _open: set["_Connection"] = field(default_factory=set)
@@ -88,7 +90,7 @@ class Proxy:
         except OSError:
             _abort(writer)
             return
-        connection = _Connection(writer, server)
+        connection = _Connection(writer, server, self.edit() if self.edit else Edit())
         self._open.add(connection)
         try:
             await asyncio.gather(
@@ -109,7 +111,7 @@ class Proxy:
                     return
                 if not connection.is_forgotten:
                     self.carried += len(data)
-                    writer.write(data)
+                    writer.write(connection.edit.passed(data, direction))
                     await writer.drain()
         if not connection.is_forgotten:
             writer.close()
@@ -122,10 +124,18 @@ class Proxy:
             await asyncio.sleep(pause)
 
 
+class Edit:
+    """What passes in one connection, left as it is."""
+
+    def passed(self, data: bytes, direction: str) -> bytes:  # noqa: ARG002 - for those that look
+        return data
+
+
 @dataclass(eq=False)
 class _Connection:
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
+    edit: Edit
     is_forgotten: bool = False
 
 

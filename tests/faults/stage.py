@@ -22,10 +22,12 @@ from tests.faults.broker import ListeningKafka
 from tests.faults.disks import SmallDisk
 from tests.faults.installed import Installed
 from tests.faults.load import configured
+from tests.faults.metadata import Brokers
 from tests.faults.proxy import Network, Proxy, to_port, to_socket
 from tests.faults.roles import Role
 
 PARTITIONS = 4
+SINKS = ("sink-postgres", "sink-incidents")
 GUESTS = ("guest-0", "guest-1")
 """Workers that come and go."""
 READY_SECONDS = 120.0
@@ -61,7 +63,12 @@ class Stage(Installed):
         ports = free_ports(2 * (len(commands) + len(GUESTS)) + 1)
         self.to_postgres = Proxy(ports.pop(), to_socket(self._postgres_socket))
         pairs = {name: (ports.pop(), ports.pop()) for name in (*commands, *GUESTS)}
-        self.to_kafka = {name: Proxy(advertised, to_port(port)) for name, (port, advertised) in pairs.items()}
+        self.brokers = {name: Brokers() for name in SINKS}
+        """What each sink is told of the brokers. What passes to others is left in whatever pieces it comes in."""
+        self.to_kafka = {
+            name: Proxy(advertised, to_port(port), edit=self.brokers[name].edit if name in SINKS else None)
+            for name, (port, advertised) in pairs.items()
+        }
         self.kafka = ListeningKafka(self.home, {name.upper().replace("-", "_"): pair for name, pair in pairs.items()})
         self.roles = {name: self._role(name, *words) for name, words in commands.items()}
         self._network = Network()

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from tests.faults.fault import Fault
-from tests.faults.stage import Stage
+from tests.faults.stage import SINKS, Stage
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,33 @@ class BrokerStill(Fault):
         time.sleep(self.seconds)
         os.kill(pid, signal.SIGCONT)
         return f"broker {pid} stood still for {self.seconds} s"
+
+
+@dataclass(frozen=True)
+class NoBrokers(Fault):
+    """The broker tells one sink that there are no brokers, as it does after it stood still for too long."""
+
+    name: ClassVar[str] = "no-brokers"
+    way: str
+    seconds: float
+
+    @property
+    def target(self) -> str:
+        return self.way
+
+    @classmethod
+    def draw(cls, rng: random.Random) -> Self:
+        return cls(rng.choice(SINKS), round(rng.uniform(1, 20), 1))
+
+    def strike(self, stage: Stage) -> str:
+        brokers = stage.brokers[self.way]
+        before, brokers.are_hidden = brokers.hidden, True
+        try:
+            time.sleep(self.seconds)
+            stage.eventually(lambda: brokers.hidden > before, 60)
+        finally:
+            brokers.are_hidden = False
+        return f"{brokers.hidden - before} answers named no broker"
 
 
 @dataclass(frozen=True)

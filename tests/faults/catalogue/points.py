@@ -5,9 +5,10 @@ import random
 import signal
 import time
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from tests.faults.fault import Fault
+from tests.faults.roles import Role
 from tests.faults.stage import Stage
 
 REACHED_SECONDS = 75.0
@@ -54,10 +55,17 @@ class Point(Fault):
         seen = stage.home / f"{role.name}.seen"
         number = signal.SIGSTOP if self.stands_still else signal.SIGKILL
         point = {"label": self.label, "nth": self.nth, "signal": number, "seen": str(seen)}
-        role.end(signal.SIGKILL if self.was_killed else signal.SIGTERM)
-        role.start(MAINSTEM_TEST_POINT=json.dumps(point))
-        pid = role.pid
-        stage.eventually(seen.exists, REACHED_SECONDS)
+        pid = self._begin(role, point)
+
+        def is_reached() -> bool:
+            nonlocal pid
+            if seen.exists():
+                return True
+            if role.pid != pid:  # something else ended it, as a broker that is gone; its next life has no point
+                pid = self._begin(role, point)
+            return False
+
+        stage.eventually(is_reached, REACHED_SECONDS)
         seen.unlink()
         if self.stands_still:
             time.sleep(12)
@@ -65,3 +73,8 @@ class Point(Fault):
         else:
             stage.eventually(lambda: role.pid not in (None, pid), REACHED_SECONDS)
         return f"{role.name} {pid} came to {self.label} for the {self.nth}. time"
+
+    def _begin(self, role: Role, point: dict[str, Any]) -> int | None:
+        role.end(signal.SIGKILL if self.was_killed else signal.SIGTERM)
+        role.start(MAINSTEM_TEST_POINT=json.dumps(point))
+        return role.pid
