@@ -5,11 +5,12 @@ rebalances. Here a consumer yields one message per fetched run of one partition 
 and what is done; a producer waits for every answer and writes nothing without a lease.
 """
 
+import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import structlog
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -17,9 +18,6 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
 
 from schemas.errors import Fatal, MergeError
-
-if TYPE_CHECKING:
-    import asyncio
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +74,18 @@ class LeasedConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         self.app.lease.renewed_by(consumer._client)  # noqa: SLF001 - aiokafka has no hook for it
         return consumer
+
+    async def on_thread_stop(self) -> None:
+        """Close the consumer, also where a rebalance meets the stop: what that asks of this thread is cancelled then,
+        and would end the thread with connections open. What it did not commit is read again.
+        """
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            await self._consumer._client.close()  # noqa: SLF001 - its own stop went no further
 
     def close(self) -> None:
         """Leave closing to the stop that is under way: Faust asks for it when a rebalance meets that.
