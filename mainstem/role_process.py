@@ -12,6 +12,7 @@ import httpx2
 import orjson
 
 from mainstem.embedded.process import Child, Command
+from mainstem.monitor import NO_TLS
 from mainstem.roles.role import last_line_file
 
 _ANSWER_SECONDS: Final = 3.0
@@ -68,7 +69,7 @@ class RoleProcess:
         if address is None:
             return "starts" if self.child is not None else self.last_line() or "ended; it is started again"
         try:
-            answer = httpx2.get(f"{address}/readyz", timeout=_ANSWER_SECONDS)
+            answer = httpx2.get(f"{address}/readyz", timeout=_ANSWER_SECONDS, verify=NO_TLS)
         except httpx2.HTTPError:
             return "does not answer yet"
         return None if answer.status_code == httpx2.codes.OK else _said(answer.content)

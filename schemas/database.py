@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
+import stamina
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _CONNECT_SECONDS: Final = 10
+_ATTEMPTS: Final = 5
 _REFUSALS: Final = (
     "authentication failed",
     "no password supplied",
@@ -41,7 +43,10 @@ def migrate(dsn: str) -> None:
             return
         connection.close()
         try:
-            command.upgrade(_config(lambda: _connect(dsn)), "head")
+            # Nothing is left of a try in which this and a version that still runs were in each other's way.
+            for attempt in stamina.retry_context(on=_is_deadlock, attempts=_ATTEMPTS, timeout=None):
+                with attempt:
+                    command.upgrade(_config(lambda: _connect(dsn)), "head")
         except DBAPIError as error:
             if isinstance(error.orig, errors.InsufficientPrivilege):
                 told = error.orig.diag.message_primary
@@ -108,6 +113,10 @@ def _trouble(error: psycopg.Error) -> str:
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return "does not answer: start it, or correct postgres.dsn"
     return f"does not do what was asked: {type(error).__name__} ({error.sqlstate or 'no code'})"
+
+
+def _is_deadlock(error: Exception) -> bool:
+    return isinstance(getattr(error, "orig", None), errors.DeadlockDetected)
 
 
 def _connect(dsn: str) -> psycopg.Connection:

@@ -64,7 +64,7 @@ class Explanation:
 
     def at(self, path: str) -> tuple[Leaf, ...]:
         """Return the leaves at and below the JSON pointer *path*."""
-        return tuple(leaf for leaf in self.leaves if f"{leaf.pointer}/".startswith(f"{path.rstrip('/')}/"))
+        return tuple(leaf for leaf in self.leaves if f"{leaf.pointer}/".startswith(f"{path}/"))
 
 
 def explain(records: Iterable[Record], policy: Policy, *, now: float) -> Explanation:

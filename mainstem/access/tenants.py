@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 
 # For the transaction alone: the next user of the connection begins with nothing.
 _ENTER: Final = "SELECT set_config('role', 'mainstem_app', true), set_config('mainstem.tenant', %s, true)"
+_ENTER_PLANNED: Final = f"{_ENTER}, set_config('plan_cache_mode', 'force_generic_plan', true)"
 
 
 @asynccontextmanager
@@ -31,6 +32,18 @@ async def inside(
         yield connection
 
 
+@asynccontextmanager
+async def snapshot(pool: AsyncConnectionPool, tenant: str) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection to read from, in a transaction that sees *tenant* alone, as it is when it is first asked. What
+    is asked is sent when an answer is fetched, all at once; the connection is closed when that fails.
+    """
+    async with pool.connection() as connection, _at_once(connection):
+        await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        await connection.execute(_ENTER_PLANNED, (tenant,))
+        yield connection
+        await connection.execute("COMMIT")
+
+
 async def rows(
     pool: AsyncConnectionPool,
     tenant: str,
@@ -39,7 +52,10 @@ async def rows(
     *,
     prepare: bool | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the rows of one *statement* inside *tenant*, in one round trip."""
+    """Return the rows of one *statement* inside *tenant*, in one round trip.
+
+    *prepare*: False plans it each time for what is asked, None as psycopg and Postgres choose.
+    """
     async with pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
         # What is sent with one sync is one transaction: `_ENTER` holds for the statement, and no longer.
         async with _at_once(connection):

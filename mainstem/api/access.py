@@ -76,10 +76,10 @@ async def _caller(request: Request) -> Caller | Response:
     try:
         caller: Caller | None = await state.gate.caller(state.pool, request.headers.get("authorization", ""))
     except psycopg.Error:
-        return await on_problem(request, Problem(503, "Service Unavailable", "the database does not answer; try again"))
+        return await on_problem(request, Problem(503, "Service unavailable", "the database does not answer; try again"))
     except KeysUnavailableError:
         told = "the keys of api.jwt cannot be had; try again"
-        return await on_problem(request, Problem(503, "Service Unavailable", told))
+        return await on_problem(request, Problem(503, "Service unavailable", told))
     if caller is None:
         return _unknown(request.headers.get("authorization", ""))
     if caller is ANYBODY and (led_by := _astray(request)):

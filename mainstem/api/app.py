@@ -13,6 +13,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
 from psycopg import AsyncConnection, DataError
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
@@ -44,6 +45,8 @@ from mainstem.api.body_cap import BodyCap
 from mainstem.api.census import count_for_ever
 from mainstem.api.description import describe
 from mainstem.api.headers import Guards
+from mainstem.api.heads import Heads
+from mainstem.api.ids import take_ids
 from mainstem.api.location_refresh import refresh_for_ever
 from mainstem.api.locations import Locations
 from mainstem.api.measures import Measured, begin
@@ -106,6 +109,8 @@ def make_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         openapi_url="/v1/openapi.json",
+        # Behind a proxy that ends TLS, whoever followed would send the token in the clear.
+        redirect_slashes=False,
         dependencies=[Depends(_admit)],
     )
     app.state.settings = settings
@@ -130,18 +135,18 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(access.Identified)
     app.add_middleware(Measured)
     app.add_middleware(Guards, page=_DOCS)
-    # Overrides before services, records and history before entities, of which any path that ends so could be one; dead
-    # letters before teams.
+    app.add_middleware(Heads)
+    # A request is compared with route after route: what is asked most comes first. But overrides before services,
+    # records and history before entities, of which any path that ends so could be one; dead letters before teams.
     for each in (
-        operations,
         overrides,
         services,
-        dead_letters,
-        teams,
         records,
-        events,
         history,
         entities,
+        dead_letters,
+        teams,
+        events,
         manual,
         connectors,
         incremental,
@@ -151,6 +156,7 @@ def make_app(settings: Settings) -> FastAPI:
         simulate,
         conflicts,
         locations,
+        operations,
     ):
         app.include_router(each.router)
     describe(app, has_tokens=settings.auth != "none")
@@ -173,8 +179,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         max_size=settings.pool_max,
         timeout=POOL_SECONDS,
         max_waiting=WAITING,
-        kwargs={"options": _OPTIONS, "connect_timeout": 5, "autocommit": True},
-        configure=read_json,
+        kwargs={"options": _options(settings.dsn), "connect_timeout": 5, "autocommit": True},
+        configure=_configure,
         check=_is_alive,
         open=False,
     )
@@ -199,6 +205,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.streams.hub.close()
         await asyncio.gather(*tasks, return_exceptions=True)
         await pool.close()
+
+
+def _options(dsn: str) -> str:
+    """Return what connections are opened with: what the DSN says for itself comes last, and holds."""
+    return f"{_OPTIONS} {conninfo_to_dict(dsn).get('options') or ''}"
+
+
+async def _configure(connection: AsyncConnection) -> None:
+    read_json(connection)
+    take_ids(connection)
 
 
 async def _is_alive(connection: AsyncConnection) -> None:

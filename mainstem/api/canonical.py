@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mainstem.api.graph import name_of
+from mainstem.api.references import name_of
 from mainstem.api.shapes import freshness, timestamp
 
 

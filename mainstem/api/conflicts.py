@@ -14,7 +14,7 @@ from mainstem.api import question_bodies
 from mainstem.api.database import ask
 from mainstem.api.description import answers
 from mainstem.api.fields import narrowed
-from mainstem.api.filters import Filtered, owners_of
+from mainstem.api.filters import Filtered
 from mainstem.api.outages import present_policy
 from mainstem.api.parameters import cursor_of, key_of
 from mainstem.api.rendering import JsonAnswer
@@ -37,7 +37,7 @@ async def list_conflicts(request: Request, query: Filtered) -> Response:
     """Return the fields of which live records say different things and one alone can count, with what each says. Lists
     to which every connector adds are none. A page may end, with a `next_cursor`, before it is full, even empty.
     """
-    filters, limit = await query.parameters(request, owners_of), query.limit
+    filters, limit = await query.parameters(request), query.limit
     ref, _, pointer = (key_of(query.cursor) or "").partition(" ")
     rows = await ask(request, "looked_at", **filters, **{"from": ref}, limit=LOOKED_AT + 1)
     found: list[Row] = []

@@ -1,25 +1,36 @@
 """`/v1/connectors`: where they stand, and steering them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from psycopg import AsyncConnection
+from pydantic import ValidationError as Unfit
 
 from mainstem.access.scopes import OPERATE
 from mainstem.api import access, bodies, standings
+from mainstem.api.changes import object_of, refused
 from mainstem.api.database import asking
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, number_of, page_of, single
+from schemas.canonical import pointer
 from sources import steering
 from sources.steering import Configured
 
 router = APIRouter(prefix="/v1/connectors", tags=["connectors"])
 
 _STATUS: Final = answers(200, bodies.Status, "Where the connector stands now.") | problems(404, 409)
+
+_SYNC: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": False,
+        "description": bodies.SyncRequest.__doc__,
+        "content": {"application/json": {"schema": bodies.SyncRequest.model_json_schema()}},
+    }
+}
 
 Steer = Callable[[AsyncConnection, Configured], Awaitable[None]]
 
@@ -52,14 +63,23 @@ async def get_status(
     "/{connector_id}/sync",
     status_code=202,
     responses=answers(202, bodies.Status, "A run was asked for.") | problems(404, 409, 413, 422),
-    openapi_extra=access.needs(OPERATE),
+    openapi_extra={**_SYNC, **access.needs(OPERATE)},
 )
-async def request_sync(
-    request: Request, connector_id: str, body: Annotated[bodies.SyncRequest | None, Body()] = None
-) -> JSONResponse:
+async def request_sync(request: Request, connector_id: str) -> JSONResponse:
     """Ask for a run now; 409 while one is under way. Of a paused connector it waits until it is resumed."""
-    wanted = body or bodies.SyncRequest()
+    wanted = await _wanted(request)
     return JSONResponse(await sync(request, connector_id, full=wanted.full), 202)
+
+
+async def _wanted(request: Request) -> bodies.SyncRequest:
+    """Return what the body asks for; nothing and null ask for the usual. Raises Problem 422."""
+    body = (await request.body()).strip()
+    if body in (b"", b"null"):
+        return bodies.SyncRequest()
+    try:
+        return bodies.SyncRequest.model_validate(await object_of(request))
+    except Unfit as error:
+        raise refused((pointer(*map(str, each["loc"])), each["msg"]) for each in error.errors()) from None
 
 
 @router.post("/{connector_id}/pause", responses=_STATUS, openapi_extra=access.needs(OPERATE))

@@ -44,7 +44,11 @@ async def ask(request: Request, query: str, **parameters: Any) -> list[dict[str,
 
 
 async def told(
-    request: Request, statement: LiteralString, parameters: Mapping[str, Any], *, prepare: bool | None = None
+    request: Request,
+    statement: LiteralString,
+    parameters: Mapping[str, Any],
+    *,
+    prepare: bool | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of *statement*, whose parameter `tenant` is that of *request*."""
     tenant = caller_of(request).tenant
@@ -59,12 +63,14 @@ def asking(request: Request) -> AbstractAsyncContextManager[AsyncConnection]:
     return tenants.inside(request.app.state.pool, caller_of(request).tenant)
 
 
-async def search(request: Request, q: str | None) -> dict[str, Any]:
-    """Return the parameters `refs` and `q` of a list that is narrowed to what has the words *q*, if any."""
-    if not q:
+async def search(request: Request, texts: Sequence[str] | None) -> dict[str, Any]:
+    """Return the parameters `refs` and `q` of a list that is narrowed to what has all the words of one of *texts*."""
+    if not (asked := [each for each in texts or () if each]):
         return {"refs": None, "q": None}
-    ((refs,),) = [row.values() for row in await ask(request, "search", q=q, most=FEW)]
-    return {"refs": refs, "q": q if refs is None else None}
+    found = await ask(request, "search", q=asked, most=FEW)
+    if any(row["refs"] is None for row in found):
+        return {"refs": None, "q": " | ".join(f"({row['query']})" for row in found if row["query"])}
+    return {"refs": sorted({ref for row in found for ref in row["refs"]}), "q": None}
 
 
 async def one(request: Request, noun: Noun, text: str) -> dict[str, Any]:
@@ -95,10 +101,15 @@ async def id_of(request: Request, noun: Noun, text: str) -> str:
     if not named:
         raise unknown(noun, text)
     if len(named) > 1:
-        candidates = [row["entity_ref"] for row in named]
-        raise Problem(409, "Ambiguous name", f"several {noun}s have that name; use a reference", candidates=candidates)
+        raise ambiguous(noun, [row["entity_ref"] for row in named])
     found: str = named[0]["id"]
     return found
+
+
+def ambiguous(noun: Noun, candidates: list[str]) -> Problem:
+    """Return what to raise for a name of several."""
+    detail = f"several {noun}s have that name: ask by entityRef, which is one of the candidates, or by id"
+    return Problem(409, "Ambiguous name", detail, candidates=candidates)
 
 
 def unknown(noun: Noun, text: str) -> Problem:

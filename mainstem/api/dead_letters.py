@@ -32,7 +32,7 @@ Found = tuple[DeadLetter, Belonging]
 
 
 @router.get(
-    "/{id:path}/dead-letters",
+    "/{id:ref}/dead-letters",
     responses=answers(200, question_bodies.DeadLetterList, "Dead letters.") | problems(404, 409, 429),
 )
 async def list_dead_letters(

@@ -12,7 +12,7 @@ from mainstem.api import bodies, shapes
 from mainstem.api.database import told
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
-from mainstem.api.filters import Filtered, owners_of
+from mainstem.api.filters import Filtered
 from mainstem.api.parameters import Fields, IfNoneMatch, cursor_of, is_known, key_of, not_modified
 from mainstem.api.problems import Problem
 from mainstem.api.references import parse_ref
@@ -36,7 +36,7 @@ _REMEMBERED_CHARS: Final = 4_096
 async def list_entities(request: Request, query: Filtered) -> Response:
     """Return merged entities in the order of their references; filters of one kind are joined by "or"."""
     limit, fields = query.limit, query.fields
-    filters = await query.parameters(request, owners_of)
+    filters = await query.parameters(request)
     parameters = {**filters, "after": key_of(query.cursor) or "", "limit": limit + 1}
     rows = await _rows(request, "list_entities", parameters, fields)
     more = len(rows) > limit
@@ -45,7 +45,7 @@ async def list_entities(request: Request, query: Filtered) -> Response:
     return JsonAnswer({"items": items, "next_cursor": next_cursor})
 
 
-@router.get("/entities/{ref:path}", responses=resource(bodies.Entity, "The merged entity.") | problems(404))
+@router.get("/entities/{ref:ref}", responses=resource(bodies.Entity, "The merged entity.") | problems(404))
 async def get_entity(request: Request, ref: str, fields: Fields = None, if_none_match: IfNoneMatch = None) -> Response:
     """Return one merged entity, by its reference in any case."""
     parsed = parse_ref(ref)
@@ -73,7 +73,9 @@ def _item(row: dict[str, Any], fields: str | None) -> dict[str, Any]:
         return narrowed(shapes.entity(row), fields)
     provenance = row["provenance"]
     winners = _winners(provenance) if len(provenance) <= _REMEMBERED_CHARS else _read(provenance)
-    return shapes.entity({**row, **{name: orjson.Fragment(row[name]) for name in _DOCUMENTS}}, winners)
+    for name in _DOCUMENTS:
+        row[name] = orjson.Fragment(row[name])
+    return shapes.entity(row, winners)
 
 
 def _read(provenance: str) -> shapes.Winners:

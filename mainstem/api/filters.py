@@ -1,14 +1,17 @@
 """What a list of the catalogue can be narrowed by: the same everywhere."""
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Final
+from uuid import UUID
 
 from fastapi import Query, Request
 from pydantic import BaseModel, Field
 
-from mainstem.api.database import search
+from mainstem.api.database import ask, search
 from mainstem.api.parameters import Cursor, Fields, Limit
-from schemas.refs import DEFAULT_NAMESPACE
+from schemas.refs import EntityRef
+
+_TEAM: Final = "group"
 
 Many = Annotated[list[str] | None, Query()]
 Kinds = Annotated[list[Annotated[str, Field(min_length=1)]] | None, Query()]
@@ -24,14 +27,16 @@ class Filters(BaseModel):
     tier: Many = None
     lifecycle: Many = None
     tag: Many = None
-    q: str | None = None
+    q: Many = None
     fields: Fields = None
 
-    async def parameters(self, request: Request, owners: Callable[[list[str]], list[str]]) -> dict[str, Any]:
-        """Return the parameters of a statement that finds what is asked for; *owners* reads those of the filter."""
+    async def parameters(self, request: Request) -> dict[str, Any]:
+        """Return the parameters of a statement that finds what is asked for."""
+        owners = self.owner and await _owners(request, self.owner)
         return {
-            "kinds": self.kind and lowered(self.kind),
-            "owners": self.owner and owners(self.owner),
+            "kinds": self.kind and _lowered(self.kind),
+            "owners": owners,
+            "spelled_owners": owners and sorted(set(_spelled(owners))),
             "tiers": self.tier,
             "lifecycles": self.lifecycle,
             "tags": self.tag,
@@ -42,13 +47,41 @@ class Filters(BaseModel):
 Filtered = Annotated[Filters, Query()]
 
 
-def lowered(values: list[str]) -> list[str]:
+def _lowered(values: Iterable[str]) -> list[str]:
     return [value.lower() for value in values]
 
 
-def owners_of(values: list[str]) -> list[str]:
-    """An owner may be written as a reference or as the name of a group."""
-    prefix = f"group:{DEFAULT_NAMESPACE}/"
-    written = lowered(values)
-    names = [value.removeprefix(prefix) for value in written]
-    return sorted({*written, *names, *(prefix + name for name in names), *(f"group:{name}" for name in names)})
+async def _owners(request: Request, values: Iterable[str]) -> list[str]:
+    """Return what the owner of a service may be: references, names without their namespace, and ids of teams. A team is
+    found by its displayed name, too.
+    """
+    found = {_owner(value) for value in values}
+    if unknown := [each for each in found if ":" not in each]:
+        found |= {row["entity_ref"] for row in await ask(request, "teams_called", texts=unknown)}
+    return sorted(found)
+
+
+def _owner(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        pass
+    try:
+        return str(EntityRef.parse(text, kind=_TEAM)) if ":" in text or "/" in text else text.lower()
+    except ValueError:
+        return text.lower()
+
+
+def _spelled(owners: Iterable[str]) -> Iterator[str]:
+    """Yield how an entity may have written these owners, lower-cased: as it stands, or behind the namespace that it has
+    when it leaves the owner's out.
+    """
+    for owner in owners:
+        yield owner
+        kind, colon, rest = owner.partition(":")
+        namespace, slash, name = rest.partition("/")
+        if not (colon and slash):
+            continue
+        yield f"{namespace} {kind}:{name}"
+        if kind == _TEAM:
+            yield from (rest, f"{namespace} {name}")

@@ -50,7 +50,7 @@ async def list_history(
 
 
 @router.get(
-    "/entities/{ref:path}/history",
+    "/entities/{ref:ref}/history",
     responses=answers(200, bodies.ChangeList, "Changes of the entity, newest first.") | problems(404),
 )
 async def entity_history(

@@ -13,7 +13,7 @@ from mainstem.api import access, bodies, entities
 from mainstem.api.changes import drafted, object_of, refused
 from mainstem.api.database import asking
 from mainstem.api.description import answers, described, problems
-from mainstem.api.parameters import IfMatch, require_match
+from mainstem.api.parameters import IfAbsent, IfMatch, is_known, require_match
 from mainstem.api.problems import Problem
 from mainstem.api.publishing import Wait, publishing, shown, until_readable
 from mainstem.api.references import parse_ref
@@ -49,12 +49,18 @@ _BODY: Final = described(
 
 
 @router.put(
-    "/entities/{ref:path}",
+    "/entities/{ref:ref}",
     status_code=202,
     responses=_ANSWERS | problems(413, 422),
     openapi_extra={**_BODY, **access.needs(MANUAL)},
 )
-async def put_entity(request: Request, ref: str, wait: Wait = False, if_match: IfMatch = None) -> Response:  # noqa: FBT002 - a query parameter
+async def put_entity(
+    request: Request,
+    ref: str,
+    wait: Wait = False,  # noqa: FBT002 - a query parameter
+    if_match: IfMatch = None,
+    if_none_match: IfAbsent = None,
+) -> Response:
     """Write an entity down by hand, or anew: a change of the connector `manual`, whole as a connector's always is.
 
     It lives until it is deleted, and is merged with what connectors say, at priority 0.
@@ -66,13 +72,17 @@ async def put_entity(request: Request, ref: str, wait: Wait = False, if_match: I
         raise refused((f"/{name}", "is no part of the body: entity and service are") for name in foreign)
     change = {**({"entity": found} if is_bare else found), "entityRef": str(parsed)}
     below = "/entity" if is_bare else ""
-    drafted(change, CONNECTOR, access.caller_of(request).tenant, below=below)
+    try:
+        drafted(change, CONNECTOR, access.caller_of(request).tenant, below=below)
+    except Problem as problem:
+        raise _as_sent(problem, "" if is_bare else "/entity") from None
     await _require_match(request, parsed, if_match)
+    await _require_absence(request, parsed, if_none_match)
     return await _say(request, parsed, change, wait=wait)
 
 
 @router.delete(
-    "/entities/{ref:path}",
+    "/entities/{ref:ref}",
     status_code=202,
     responses=_ANSWERS | problems(404),
     openapi_extra=access.needs(MANUAL),
@@ -85,6 +95,12 @@ async def delete_entity(request: Request, ref: str, wait: Wait = False, if_match
     if not is_there:
         raise Problem(404, "Not found", f"{parsed} was not written down by hand")
     return await _say(request, parsed, {"op": "delete", "entityRef": str(parsed)}, wait=wait)
+
+
+def _as_sent(problem: Problem, above: str) -> Problem:
+    """Return *problem* as it is to whoever sent the reference in the path, and an entity at the pointer *above*."""
+    told = {"/entityRef": (f"{above}/metadata", "names another entity than the path")}
+    return refused(told.get(each["at"], (each["at"], each["reason"])) for each in problem.more["faults"])
 
 
 async def _say(request: Request, ref: EntityRef, change: dict[str, Any], *, wait: bool) -> Response:
@@ -116,6 +132,13 @@ async def _merged(request: Request, ref: EntityRef) -> Response:
 async def _require_match(request: Request, ref: EntityRef, if_match: str | None) -> None:
     if if_match is not None:
         require_match(if_match, await entities.etag_of(request, ref))
+
+
+async def _require_absence(request: Request, ref: EntityRef, if_none_match: str | None) -> None:
+    if if_none_match is not None:
+        etag = await entities.etag_of(request, ref)
+        if etag is not None and is_known(etag, if_none_match):
+            raise Problem(412, "Precondition failed", "what If-None-Match names is there already")
 
 
 async def _row(request: Request, query: str, ref: EntityRef, **parameters: Any) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from mainstem.access import tenants
+from mainstem.monitor import NO_TLS
 from schemas.refs import DEFAULT_TENANT
 
 router = APIRouter(include_in_schema=False)
@@ -55,7 +56,8 @@ async def metrics(request: Request) -> Response:
     run_dir: Path | None = request.app.state.settings.run_dir
     request.app.state.ready.set(0 if await _hindrance(request) else 1)
     monitors = _monitors(run_dir) if run_dir else {}
-    texts = await asyncio.gather(*(_scrape(address) for address in monitors.values()))
+    async with httpx2.AsyncClient(timeout=_ANSWER_SECONDS, verify=NO_TLS) as client:
+        texts = await asyncio.gather(*(_scrape(client, address) for address in monitors.values()))
     found = dict(zip(monitors, texts, strict=True))
     found[_OWN] = generate_latest(request.app.state.settings.registry).decode()
     registry = CollectorRegistry()
@@ -93,9 +95,8 @@ def _each_monitor(run_dir: Path) -> Iterator[tuple[str, str]]:
             yield file.stem, address
 
 
-async def _scrape(address: str) -> str:
+async def _scrape(client: httpx2.AsyncClient, address: str) -> str:
     try:
-        async with httpx2.AsyncClient(timeout=_ANSWER_SECONDS) as client:
-            return (await client.get(f"{address}/metrics")).text
+        return (await client.get(f"{address}/metrics")).text
     except httpx2.HTTPError:
         return ""

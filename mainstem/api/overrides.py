@@ -13,7 +13,7 @@ from pydantic import ValidationError as Unfit
 from mainstem.access.scopes import OVERRIDE
 from mainstem.api import access, bodies, services
 from mainstem.api.changes import object_of, refused
-from mainstem.api.database import one
+from mainstem.api.database import ambiguous, one
 from mainstem.api.description import answers, described, problems
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfMatch, Limit, page_of, require_match
@@ -21,7 +21,7 @@ from mainstem.api.problems import Problem
 from mainstem.api.publishing import Wait, shown, until_readable
 from mainstem.api.references import is_name
 from mainstem.api.shapes import timestamp
-from mainstem.overrides.fields import MalformedPointerError, objection, parse_field
+from mainstem.overrides.fields import MalformedPointerError, mismatch, objection, parse_field
 from mainstem.overrides.judging import Ground, Override
 from mainstem.overrides.sets import Held, Overrides, Sets, with_one
 from schemas.canonical import canonical_json, parse_json, pointer
@@ -62,7 +62,7 @@ def _noted(body: bytes) -> dict[str, Any]:
     return wanted.model_dump(include=_NOTED, exclude_none=True)
 
 
-@router.get("/{id:path}/overrides", responses=answers(200, bodies.OverrideList, "By field.") | problems(404, 409))
+@router.get("/{id:ref}/overrides", responses=answers(200, bodies.OverrideList, "By field.") | problems(404, 409))
 async def list_overrides(
     request: Request,
     id: str,  # noqa: A002 - as the path calls it
@@ -85,7 +85,7 @@ async def list_overrides(
 
 
 @router.post(
-    "/{id:path}/override",
+    "/{id:ref}/override",
     status_code=202,
     responses=_ANSWERS | problems(413, 422),
     openapi_extra={**_BODY, **access.needs(OVERRIDE)},
@@ -112,7 +112,7 @@ async def set_override(
     return await _alter(request, ref, with_it, wait=wait)
 
 
-@router.delete("/{id:path}/override", status_code=202, responses=_ANSWERS, openapi_extra=access.needs(OVERRIDE))
+@router.delete("/{id:ref}/override", status_code=202, responses=_ANSWERS, openapi_extra=access.needs(OVERRIDE))
 async def withdraw_override(
     request: Request,
     id: str,  # noqa: A002 - as the path calls it
@@ -164,6 +164,8 @@ async def _wanted(request: Request) -> Override:
     place = _place(body.field)
     if why := objection(place):
         raise refused([("/field", why)])
+    if why := mismatch(place, body.value):
+        raise refused([("/value", why)])
     return Override(
         field=pointer(*place),
         value=body.value,
@@ -267,7 +269,7 @@ async def _gone(request: Request, text: str) -> str | None:
         found = found or await sets.find(tenant, name=text.lower())
     refs = [each.entity_ref for each in found if each.overrides]
     if len(refs) > 1:
-        raise Problem(409, "Ambiguous name", "several services had that name; use a reference", candidates=refs)
+        raise ambiguous("service", refs)
     return refs[0] if refs else None
 
 

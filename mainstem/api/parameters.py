@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
-import orjson
 from fastapi import Header, Query, Request
 from fastapi.responses import Response
 
@@ -24,6 +23,9 @@ Fields = Annotated[str | None, Query(description="Only these parts of the answer
 IfNoneMatch = Annotated[str | None, Header(description="The ETag of what is there already.")]
 
 IfMatch = Annotated[str | None, Header(description="Do it only if what is there has this ETag; else 412.")]
+IfAbsent = Annotated[
+    str | None, Header(alias="if-none-match", description="`*`: do it only if nothing is there yet; else 412.")
+]
 
 _BIGGEST: Final = 2**63 - 1
 
@@ -36,10 +38,14 @@ async def only_known(request: Request) -> None:
         return
     path, method = request.scope["route"].path_format, request.method.lower()
     operation = request.app.openapi()["paths"].get(path, {}).get(method, {})
-    known = sorted(each["name"] for each in operation.get("parameters", ()) if each["in"] == "query")
+    parameters = {each["name"]: each for each in operation.get("parameters", ()) if each["in"] == "query"}
+    known = sorted(parameters)
     if unknown := sorted(given - set(known)):
         one_of = f"known are {', '.join(known)}" if known else "there are none here"
         raise Problem(400, "Bad request", f"unknown query parameter {unknown[0]!r}; {one_of}", unknown=unknown)
+    for name in given:
+        if len(request.query_params.getlist(name)) > 1 and parameters[name]["schema"].get("type") != "array":
+            raise Problem(400, "Bad request", f"the query parameter {name!r} is given several times, and can be once")
     if asked := request.query_params.get("fields"):
         above, _, last = path.rpartition("/")
         # What ends as a view of an entity does may be the name of one, and is answered as that.
@@ -94,11 +100,12 @@ def single(
     """
     # The same code makes it each time, so its keys are always in the same order.
     whole = json_bytes(body if told is None else told)
-    etag = f'"{hashlib.blake2b(whole, digest_size=16).hexdigest()}"'
+    etag = f'"{hashlib.sha256(whole).hexdigest()[:32]}"'
     if is_known(etag, if_none_match):
         return not_modified(etag)
-    narrow = told is not None or fields
-    return JsonAnswer(narrowed(dict(body), fields) if narrow else orjson.Fragment(whole), headers={"ETag": etag})
+    if told is None and not fields:
+        return Response(whole, media_type=JsonAnswer.media_type, headers={"ETag": etag})
+    return JsonAnswer(narrowed(dict(body), fields), headers={"ETag": etag})
 
 
 def is_known(etag: str, if_none_match: str | None) -> bool:

@@ -13,6 +13,8 @@ from mainstem.api.headers import GUARDS
 from schemas.errors import UnknownNameError
 
 _PASSING: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+# RFC 9110's words; those of the library are others in each version of Python.
+_TITLES: Final = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content too large"}
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
@@ -40,10 +42,24 @@ async def on_problem(_: Request, error: Exception) -> JSONResponse:
     return answer(error, headers)
 
 
-async def on_http_error(_: Request, error: Exception) -> JSONResponse:
+async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    problem = Problem(error.status_code, HTTPStatus(error.status_code).phrase.capitalize(), str(error.detail))
-    return answer(problem, dict(error.headers) if error.headers else None)
+    status = HTTPStatus(error.status_code)
+    told, headers = str(error.detail), dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        if told == status.phrase:
+            headers["Allow"] = _methods(request, headers.get("Allow", ""))
+        told = f"this path takes {headers['Allow']}, and not {request.method}"
+    elif status == HTTPStatus.NOT_FOUND and told == status.phrase:
+        told = "the API has no such path"
+    return answer(Problem(status, _TITLES.get(status, status.phrase.capitalize()), told), headers)
+
+
+def _methods(request: Request, told: str) -> str:
+    """Return what the path takes. *told*: what one of its routes takes, which is all that the router looks at."""
+    path = getattr(request.scope.get("route"), "path_format", "")
+    described = request.app.openapi()["paths"].get(path, {})
+    return ", ".join(sorted(each.upper() for each in described)) or told
 
 
 async def on_declined(_: Request, error: Exception) -> JSONResponse:
@@ -59,9 +75,7 @@ async def on_unexpected(_: Request, __: Exception) -> JSONResponse:
 
 
 async def on_bad_parameter(_: Request, error: Exception) -> JSONResponse:
-    """A parameter of the query or the path that cannot be read is 400, a body 422."""
+    """A parameter of the query, the path or the headers that cannot be read. (Routes read their bodies themselves.)"""
     assert isinstance(error, RequestValidationError)
     faults = [{"at": ".".join(map(str, each["loc"])), "reason": each["msg"]} for each in error.errors()]
-    in_body = any(each["loc"][0] == "body" for each in error.errors())
-    status, title = (422, "Unprocessable content") if in_body else (400, "Bad request")
-    return answer(Problem(status, title, "; ".join(f"{f['at']}: {f['reason']}" for f in faults), faults=faults))
+    return answer(Problem(400, "Bad request", "; ".join(f"{f['at']}: {f['reason']}" for f in faults), faults=faults))

@@ -18,12 +18,15 @@ WHERE tenant = %(tenant)s
   AND deleted_at IS NULL
   AND entity_ref > %(after)s
   AND (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s))
-  AND (%(owners)s::text[] IS NULL OR lower(entity -> 'spec' ->> 'owner') = ANY (%(owners)s))
+  AND (%(spelled_owners)s::text[] IS NULL
+    OR lower(entity -> 'spec' ->> 'owner') = ANY (%(spelled_owners)s)
+    OR namespace || ' ' || lower(entity -> 'spec' ->> 'owner') = ANY (%(spelled_owners)s)
+    OR substring(lower(entity -> 'spec' ->> 'owner') FROM '[^:/]*$') = ANY (%(spelled_owners)s))
   AND (%(tiers)s::text[] IS NULL OR service ->> 'tier' = ANY (%(tiers)s))
   AND (%(lifecycles)s::text[] IS NULL OR entity -> 'spec' ->> 'lifecycle' = ANY (%(lifecycles)s))
   AND (%(tags)s::text[] IS NULL OR entity -> 'metadata' -> 'tags' ?| %(tags)s)
   AND (%(refs)s::text[] IS NULL OR entity_ref = ANY (%(refs)s))
-  AND (%(q)s::text IS NULL OR search @@ plainto_tsquery('simple', translate(%(q)s, '-_./:@', '      ')))
+  AND (%(q)s::text IS NULL OR search @@ %(q)s::tsquery)
 ORDER BY entity_ref
 LIMIT %(limit)s;
 
@@ -57,3 +60,6 @@ ORDER BY entity_ref;
 SELECT entity_ref, content_hash, entity FROM entities
 WHERE tenant = %(tenant)s AND deleted_at IS NULL AND entity_ref = ANY (%(refs)s)
 ORDER BY entity_ref;
+
+-- name: query_of
+SELECT plainto_tsquery('simple', translate(%(words)s, '-_./:@', '      '))::text AS query;

@@ -15,14 +15,21 @@ WHERE held.tenant = %(tenant)s
   AND held.deleted_at IS NULL
   AND held.entity_ref >= %(from)s
   AND (%(kinds)s::text[] IS NULL OR held.kind = ANY (%(kinds)s))
-  AND (%(owners)s::text[] IS NULL OR lower(held.entity -> 'spec' ->> 'owner') = ANY (%(owners)s))
+  AND (%(spelled_owners)s::text[] IS NULL
+    OR lower(held.entity -> 'spec' ->> 'owner') = ANY (%(spelled_owners)s)
+    OR held.namespace || ' ' || lower(held.entity -> 'spec' ->> 'owner') = ANY (%(spelled_owners)s)
+    OR substring(lower(held.entity -> 'spec' ->> 'owner') FROM '[^:/]*$') = ANY (%(spelled_owners)s))
   AND (%(tiers)s::text[] IS NULL OR held.service ->> 'tier' = ANY (%(tiers)s))
   AND (%(lifecycles)s::text[] IS NULL OR held.entity -> 'spec' ->> 'lifecycle' = ANY (%(lifecycles)s))
   AND (%(tags)s::text[] IS NULL OR held.entity -> 'metadata' -> 'tags' ?| %(tags)s)
   AND (%(refs)s::text[] IS NULL OR held.entity_ref = ANY (%(refs)s))
-  AND (%(q)s::text IS NULL OR held.search @@ plainto_tsquery('simple', translate(%(q)s, '-_./:@', '      ')))
+  AND (%(q)s::text IS NULL OR held.search @@ %(q)s::tsquery)
 ORDER BY held.entity_ref
 LIMIT %(limit)s;
+
+-- name: teams_called
+SELECT external_id AS entity_ref FROM teams
+WHERE tenant_id = %(tenant)s AND (lower(name) = ANY (%(texts)s) OR id::text = ANY (%(texts)s));
 
 -- name: owned_by
 SELECT entity_ref FROM entity_relations

@@ -18,10 +18,13 @@ from mainstem.api.references import is_name, parse_ref
 from mainstem.api.rendering import JsonAnswer
 from mainstem.api.shapes import moment
 from mainstem.held import record_of
+from mainstem.overrides.fields import MalformedPointerError, parse_field
+from schemas.canonical import pointer
 from schemas.errors import MergeError
 from schemas.records import NEVER, Record
 from schemas.refs import EntityRef
 from streams.expiry import Band, band, stale_at
+from streams.explain import Explanation as Explained
 from streams.explain import Leaf, Standing, explain
 from streams.policy import Policy
 
@@ -32,7 +35,7 @@ _LIVES: Final = {Band.FRESH: "fresh", Band.STALE: "stale", Band.DEAD: "dead"}
 Pointer = Annotated[str, Query(description="Only this field and what is below, such as `/spec/owner`.")]
 
 
-@router.get("/{ref:path}/records", responses=answers(200, bodies.RecordList, "Records, by connector.") | problems(404))
+@router.get("/{ref:ref}/records", responses=answers(200, bodies.RecordList, "Records, by connector.") | problems(404))
 async def list_records(request: Request, ref: str, fields: Fields = None) -> Response:
     """Return what each connector says of the entity, unmerged, as it stands now."""
     if is_name(request, "records"):
@@ -43,7 +46,7 @@ async def list_records(request: Request, ref: str, fields: Fields = None) -> Res
 
 
 @router.get(
-    "/{ref:path}/explain", responses=resource(bodies.Explanation, "Who won, who lost, and why.") | problems(404, 409)
+    "/{ref:ref}/explain", responses=resource(bodies.Explanation, "Who won, who lost, and why.") | problems(404, 409)
 )
 async def explain_entity(
     request: Request, ref: str, field: Pointer = "", fields: Fields = None, if_none_match: IfNoneMatch = None
@@ -51,21 +54,35 @@ async def explain_entity(
     """Return per field who won, who lost and why, as a merge under the configuration of this process would go now."""
     if is_name(request, "explain"):
         return await entities.get_entity(request, f"{ref}/explain", fields, if_none_match)
-    if field and not field.startswith("/"):
-        raise Problem(400, "Bad request", "field is a JSON pointer and begins with /, such as /spec/owner")
-    parsed = parse_ref(ref)
+    asked, parsed = _asked(field), parse_ref(ref)
     records, policy, now = await _held(request, parsed), await present_policy(request), time.time() * 1000
     try:
         found = explain(records, policy, now=now)
     except MergeError as error:
         raise Problem(409, "Conflict", str(error)) from None
-    leaves = found.at(field)
+    leaves = found.at(asked)
     if not leaves:
-        at = f"no live record says anything about {field} of" if field and found.entity else "no live record asserts"
-        raise Problem(404, "Not found", f"{at} {parsed}")
+        raise Problem(404, "Not found", _nothing_at(found, asked, parsed))
     lives = {each.connector: each for each in found.standings}
     shapes = [{leaf.pointer: _leaf(leaf, lives, at) for leaf in leaves} for at in (now, None)]
     return single({"fields": shapes[0]}, fields, if_none_match, told={"fields": shapes[1]})
+
+
+def _asked(field: str) -> str:
+    """Return the pointer that is asked for. Raises Problem 400."""
+    try:
+        return pointer(*parse_field(field)) if field else ""
+    except MalformedPointerError as error:
+        raise Problem(400, "Malformed field", str(error), position=error.position) from None
+
+
+def _nothing_at(found: Explained, at: str, ref: EntityRef) -> str:
+    if found.entity is None:
+        return f"no live record asserts {ref}"
+    whole = next((each.pointer for each in found.leaves if at.startswith(f"{each.pointer}/")), None)
+    if whole is None:
+        return f"no live record says anything about {at} of {ref}"
+    return f"a field is won whole: {at} of {ref} lies in {whole}, which can be asked for"
 
 
 async def _held(request: Request, ref: EntityRef) -> list[Record]:

@@ -27,6 +27,6 @@ class JsonAnswer(Response):
         return json_bytes(content)
 
 
-async def read_json(connection: AsyncConnection) -> None:
+def read_json(connection: AsyncConnection) -> None:
     """Let *connection*, a new one of a pool, read JSON in this way."""
     set_json_loads(orjson.loads, connection)

@@ -13,6 +13,8 @@ MAX_HEAD_BYTES: Final = 65_536
 """Of a request: its line and its headers, and as many again of what comes after them and is no body."""
 ENDING_SECONDS: Final = 5
 """For so long requests may go on when the process is told to end."""
+_JOINED_BYTES: Final = 65_536
+"""To copy a longer body costs more than to send its head by itself."""
 
 
 def config_of(app: FastAPI) -> uvicorn.Config:
@@ -56,6 +58,9 @@ class Patient(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        # After the answer to HEAD comes nothing that would send it on.
+        if self.scope["method"] != "HEAD":
+            self.cycle.transport = Joined(self.transport)
         self._is_in_body = True
         self._head_bytes = 0
 
@@ -89,3 +94,37 @@ class Patient(HttpToolsProtocol):
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None
+
+
+class Joined(asyncio.Transport):
+    """Sends the head of an answer together with the body; by itself where none follows in the same turn of the loop.
+    uvicorn writes them one after the other, and each would be sent alone.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+        self._head: bytes | None = None
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._head is None:
+            self._head = bytes(data)
+            asyncio.get_running_loop().call_soon(self._send_head)
+        elif self._head and len(data) <= _JOINED_BYTES:
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+        else:
+            self._send_head()
+            self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._send_head()
+        self._transport.close()
+
+    def _send_head(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""

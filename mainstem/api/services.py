@@ -10,8 +10,8 @@ from mainstem.api import bodies, canonical
 from mainstem.api.database import ask, one, whole
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
-from mainstem.api.filters import Filtered, lowered
-from mainstem.api.graph import Direction, graph
+from mainstem.api.filters import Filtered
+from mainstem.api.graph import graph
 from mainstem.api.parameters import Fields, IfNoneMatch, cursor_of, key_of, single
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name
@@ -35,7 +35,7 @@ async def list_services(request: Request, query: Filtered) -> Response:
 
     An owner is a reference, a name or the id of a team.
     """
-    filters, limit = await query.parameters(request, lowered), query.limit
+    filters, limit = await query.parameters(request), query.limit
     found = await ask(request, "list_services", **filters, after=key_of(query.cursor) or "", limit=limit + 1)
     rows = await whole(request, "service", found[:limit])
     items = [narrowed(canonical.service(row, now=time.time()), query.fields) for row in rows]
@@ -43,7 +43,7 @@ async def list_services(request: Request, query: Filtered) -> Response:
     return JsonAnswer({"items": items, "next_cursor": next_cursor})
 
 
-@router.get("/{id:path}/dependencies", responses=resource(bodies.Graph, "The graph around the service.") | _ONE)
+@router.get("/{id:ref}/dependencies", responses=resource(bodies.Graph, "The graph around the service.") | _ONE)
 async def dependencies(
     request: Request,
     id: str,  # noqa: A002 - as the path calls it
@@ -58,11 +58,10 @@ async def dependencies(
     """
     if is_name(request, "dependencies"):
         return await get_service(request, f"{id}/dependencies", fields, if_none_match)
-    ways: tuple[Direction, ...] = ("upstream", "downstream") if direction == "both" else (direction,)
-    return single(await graph(request, id, ways, depth), fields, if_none_match)
+    return single(await graph(request, id, direction, depth), fields, if_none_match)
 
 
-@router.get("/{id:path}/on-call", responses=resource(bodies.OnCall, "Who is on call.") | _ONE)
+@router.get("/{id:ref}/on-call", responses=resource(bodies.OnCall, "Who is on call.") | _ONE)
 async def on_call(
     request: Request,
     id: str,  # noqa: A002 - as the path calls it
@@ -80,7 +79,7 @@ async def on_call(
     return single(found, fields, if_none_match, told=told)
 
 
-@router.get("/{id:path}", responses=resource(bodies.Service, "The service.") | _ONE)
+@router.get("/{id:ref}", responses=resource(bodies.Service, "The service.") | _ONE)
 async def get_service(
     request: Request,
     id: str,  # noqa: A002 - as the path calls it

@@ -64,111 +64,55 @@ WHERE held.tenant_id = %(tenant)s
   AND (%(refs)s::text[] IS NULL OR held.external_id = ANY (%(refs)s))
   -- No EXISTS, which is looked up for all services before the first is answered.
   AND (%(q)s::text IS NULL OR (
-    SELECT search @@ plainto_tsquery('simple', translate(%(q)s, '-_./:@', '      ')) FROM entities
+    SELECT search @@ %(q)s::tsquery FROM entities
     WHERE entities.tenant = held.tenant_id AND entities.entity_ref = held.external_id
   ))
 ORDER BY held.external_id
 LIMIT %(limit)s;
 
 -- name: search
-SELECT mainstem_search(%(q)s, %(most)s) AS refs;
+SELECT mainstem_search(words, %(most)s) AS refs,
+  plainto_tsquery('simple', translate(words, '-_./:@', '      '))::text AS query
+FROM unnest(%(q)s::text[]) AS words;
 
--- name: graph
--- A row of `step` is all that is reached in so many steps: arrays are what a recursion can look back at. It ends where
--- more edges were met than an answer holds.
-WITH RECURSIVE step (way, distance, ids, seen, edges) AS (
-  SELECT way, 0, ARRAY[%(id)s::uuid], ARRAY[%(id)s::uuid], 0::bigint FROM unnest(%(ways)s::text[]) AS way
+-- name: graph_root
+SELECT external_id AS ref FROM services WHERE tenant_id = %(tenant)s AND id = %(id)s::uuid;
+
+-- name: graph_step
+-- One step of a graph: what depends on any of %(downstream)s, and what any of %(upstream)s depends on, of each at most one
+-- more than an answer holds. A row has all edges of one way, since rows of thousands would cost more than what is in them:
+-- `far` has the id of what each leads to, in the binary form of an array; `told` two lines for each, that node and the edge.
+-- What is not there has an id that nothing else has.
+SELECT way, array_send(array_agg(far)) AS far, string_agg(told, E'\n') AS told
+FROM (
+  SELECT 'downstream' AS way, service_id AS far, coalesce(told, (
+    -- Only what the index of targets holds; what does not fit into it is put together anew.
+    SELECT near.node || E'\n' || mainstem_edge(near.external_id, held.target_ref, dependency_type, is_critical)
+    FROM service_dependencies AS held
+    JOIN services AS near ON near.tenant_id = held.tenant_id AND near.id = held.service_id
+    WHERE held.tenant_id = %(tenant)s AND held.service_id = met.service_id AND held.depends_on_id = met.depends_on_id
+  )) AS told
+  FROM (
+    SELECT service_id, depends_on_id, told FROM service_edges
+    WHERE tenant_id = %(tenant)s AND depends_on_id = ANY (%(downstream)s::uuid[])
+    LIMIT %(most)s + 1
+  ) AS met
   UNION ALL
-  SELECT step.way, step.distance + 1, next.ids, step.seen || next.ids, step.edges + next.edges
-  FROM step
-  CROSS JOIN LATERAL (
-    WITH met AS MATERIALIZED (
-      SELECT far.id
-      FROM unnest(step.ids) AS near (id)
-      CROSS JOIN LATERAL (
-        SELECT service_id AS id FROM service_edges
-        WHERE step.way = 'downstream' AND tenant_id = %(tenant)s AND depends_on_id = near.id
-        UNION ALL
-        SELECT depends_on_id FROM service_edges
-        WHERE step.way = 'upstream' AND tenant_id = %(tenant)s AND service_id = near.id
-      ) AS far
-      LIMIT %(most)s + 1
-    )
-    SELECT ARRAY(SELECT id FROM met WHERE id IS NOT NULL EXCEPT SELECT unnest(step.seen)) AS ids,
-      (SELECT count(*) FROM met) AS edges
-  ) AS next
-  WHERE step.distance + 1 < %(depth)s AND step.edges + next.edges <= %(most)s AND next.ids <> '{}'
-),
-met AS MATERIALIZED (
-  SELECT near.distance + 1 AS distance, edge.*
-  FROM (SELECT way, distance, unnest(ids) AS id FROM step) AS near
-  CROSS JOIN LATERAL (
-    SELECT service_id AS far_id, service_id, target_ref, dependency_type, is_critical FROM service_edges
-    WHERE near.way = 'downstream' AND tenant_id = %(tenant)s AND depends_on_id = near.id
-    UNION ALL
-    SELECT depends_on_id, service_id, target_ref, dependency_type, is_critical FROM service_edges
-    WHERE near.way = 'upstream' AND tenant_id = %(tenant)s AND service_id = near.id
-  ) AS edge
-),
--- An edge that both ways met is one edge, and has the distance of each. They are only told apart where they may be too
--- many.
-size AS MATERIALIZED (
-  SELECT CASE WHEN count(*) > %(most)s
-    THEN (SELECT count(*) > %(most)s FROM (SELECT DISTINCT service_id, target_ref FROM met) AS edge)
-    ELSE false END AS is_cut
-  FROM met
-),
-taken AS MATERIALIZED (
-  SELECT * FROM met WHERE NOT (SELECT is_cut FROM size)
-  UNION ALL
-  SELECT met.* FROM met
-  JOIN (
-    SELECT service_id, target_ref FROM met GROUP BY service_id, target_ref
-    ORDER BY min(distance), target_ref, service_id
-    LIMIT %(most)s
-  ) AS nearest USING (service_id, target_ref)
-  WHERE (SELECT is_cut FROM size)
-),
-reached AS MATERIALIZED (
-  SELECT id, min(distance) AS distance
-  FROM (SELECT far_id AS id, distance FROM taken UNION ALL SELECT %(id)s::uuid, 0) AS far GROUP BY id
-),
-known AS MATERIALIZED (
-  SELECT id, external_id AS ref, coalesce(nullif(name, ''), split_part(external_id, '/', 2)) AS name, tier, lifecycle,
-    distance
-  FROM reached
-  CROSS JOIN LATERAL (
-    -- The conditions are those of two indexes.
-    SELECT external_id, name, tier, lifecycle FROM services AS held
-    WHERE held.tenant_id = %(tenant)s AND held.id = reached.id
-      AND octet_length(name) + coalesce(octet_length(tier), 0) + coalesce(octet_length(lifecycle), 0) <= 1000
-    UNION ALL
-    SELECT external_id, name, tier, lifecycle FROM services AS held
-    WHERE held.tenant_id = %(tenant)s AND held.id = reached.id
-      AND octet_length(name) + coalesce(octet_length(tier), 0) + coalesce(octet_length(lifecycle), 0) > 1000
-  ) AS held
-),
-nodes AS (
-  SELECT id, ref AS entity_ref, name, tier, lifecycle, distance FROM known WHERE distance > 0
-  UNION ALL
-  SELECT NULL, target_ref,
-    CASE WHEN strpos(target_ref, ':') > 0 THEN regexp_replace(target_ref, '^.*/', '') ELSE target_ref END,
-    NULL, NULL, min(distance)
-  FROM taken
-  WHERE far_id IS NULL AND NOT EXISTS (SELECT FROM known WHERE ref = target_ref)
-  GROUP BY target_ref
-),
-edges AS (
-  SELECT DISTINCT ON (dependant.ref COLLATE "C", target_ref COLLATE "C")
-    dependant.ref AS "from", target_ref AS "to", dependency_type AS type, is_critical
-  FROM taken JOIN known AS dependant ON dependant.id = service_id
-  ORDER BY dependant.ref COLLATE "C", target_ref COLLATE "C"
-)
-SELECT (SELECT ref FROM known WHERE distance = 0) AS root,
-  (SELECT coalesce(json_agg(node), '[]')::text
-   FROM (SELECT * FROM nodes ORDER BY distance, entity_ref COLLATE "C") AS node) AS nodes,
-  (SELECT coalesce(json_agg(edge), '[]')::text FROM edges AS edge) AS edges,
-  (SELECT is_cut FROM size) AS truncated;
+  SELECT 'upstream', coalesce(depends_on_id, md5(target_ref)::uuid), coalesce(
+    far.node,
+    '{"entity_ref":' || mainstem_json(target_ref) || ',"id":null,"name":' || mainstem_json(
+      CASE WHEN target_ref LIKE '%%:%%' THEN split_part(target_ref, '/', -1) ELSE target_ref END
+    ) || ',"tier":null,"lifecycle":null'
+  ) || E'\n' || mainstem_edge(near.external_id, target_ref, dependency_type, is_critical)
+  FROM (
+    SELECT service_id, depends_on_id, target_ref, dependency_type, is_critical FROM service_edges
+    WHERE tenant_id = %(tenant)s AND service_id = ANY (%(upstream)s::uuid[])
+    LIMIT %(most)s + 1
+  ) AS met
+  JOIN services AS near ON near.tenant_id = %(tenant)s AND near.id = met.service_id
+  LEFT JOIN services AS far ON far.tenant_id = %(tenant)s AND far.id = met.depends_on_id
+) AS step
+GROUP BY way;
 
 -- name: teams
 SELECT held.id::text, held.external_id AS entity_ref, held.name, held.email, held.slack_channel, held.source,

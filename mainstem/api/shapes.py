@@ -12,7 +12,7 @@ from streams.explain import Explanation, Leaf, Standing
 
 def timestamp(moment: datetime) -> str:
     """Return RFC 3339 with milliseconds and Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def moment(epoch_ms: float) -> str | None:
@@ -37,19 +37,23 @@ class Winners:
 
 
 def entity(row: dict[str, Any], winners: Winners | None = None) -> dict[str, Any]:
-    """Return a row of `queries.sql`'s entities as it is answered. *winners*: those of its provenance, where they are
-    known.
+    """Return a row of `queries.sql`'s entities as it is answered, and change it. *winners*: those of its provenance,
+    where they are known.
     """
-    who, now, told = winners or Winners.of(row["provenance"]), time.time(), dict(row)
-    touched, stale = told.pop("touched"), row["stale"]
+    who, now, stale, touched = winners or Winners.of(row["provenance"]), time.time(), row["stale"], row.pop("touched")
     # As `freshness` tells it, of each: an answer has thousands.
-    ages = {name: None if at is None else max(0, round(now - at)) for name, at in touched.items()}
-    by_connector = {
-        name: {"state": "stale" if name in stale else "fresh", "age_seconds": ages.get(name)} for name in who.all
-    }
-    told["merged_at"] = timestamp(row["merged_at"])
-    told["freshness"] = {**freshness(row, who.source, now), "by_connector": by_connector}
-    return told
+    by_connector: dict[str, dict[str, Any]] = {}
+    for name in who.all:
+        at = touched.get(name)
+        age = None if at is None else round(now - at)
+        by_connector[name] = {
+            "state": "stale" if name in stale else "fresh",
+            "age_seconds": 0 if age is not None and age < 0 else age,
+        }
+    row["merged_at"] = timestamp(row["merged_at"])
+    fresh = by_connector.get(who.source) or freshness({**row, "touched": touched}, who.source, now)
+    row["freshness"] = {**fresh, "source": who.source, "by_connector": by_connector}
+    return row
 
 
 def freshness(row: dict[str, Any], source: str, now: float | None) -> dict[str, Any]:

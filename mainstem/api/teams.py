@@ -25,7 +25,7 @@ async def list_teams(request: Request, limit: Limit = 50, cursor: Cursor = None,
     return JsonAnswer({"items": items, "next_cursor": next_cursor})
 
 
-@router.get("/{id:path}", responses=resource(bodies.Team, "The team and its services.") | problems(404, 409))
+@router.get("/{id:ref}", responses=resource(bodies.Team, "The team and its services.") | problems(404, 409))
 async def get_team(
     request: Request,
     id: str,  # noqa: A002 - as the path calls it

@@ -1,12 +1,14 @@
 """The MCP server around the tools, on standard input and output, or over HTTP on this machine."""
 
+import importlib.metadata
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.tools import Tool
 from mcp.types import ToolAnnotations
 
 from mainstem.assistant.asking import Asking
@@ -49,10 +51,27 @@ def make_server(asking: Asking, token: Token) -> MCPServer:
             await asking.close()
 
     # Its own messages at INFO would tell every call; standard error is what people read when something is wrong.
-    server = MCPServer("mainstem", instructions=_INSTRUCTIONS, log_level="WARNING", lifespan=lifespan)
-    for tool in Tools(asking, token).all():
-        server.add_tool(tool, description=inspect.getdoc(tool), annotations=_READS)
-    return server
+    version = importlib.metadata.version("mainstem")
+    return MCPServer(
+        "mainstem",
+        instructions=_INSTRUCTIONS,
+        version=version,
+        tools=[_strict(each) for each in Tools(asking, token).all()],
+        log_level="WARNING",
+        lifespan=lifespan,
+    )
+
+
+def _strict(function: Callable[..., Any]) -> Tool:
+    """Return the tool that *function* is. It refuses arguments that it does not have: a filter that is not heeded would
+    widen the answer.
+    """
+    tool = Tool.from_function(function, description=inspect.getdoc(function), annotations=_READS)
+    arguments = tool.fn_metadata.arg_model
+    arguments.model_config["extra"] = "forbid"
+    arguments.model_rebuild(force=True)
+    tool.parameters = arguments.model_json_schema(by_alias=True)
+    return tool
 
 
 def _bearer(context: Context) -> str | None:

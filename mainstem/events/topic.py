@@ -18,6 +18,9 @@ PATIENCE_SECONDS: Final = 30.0
 _DIGITS: Final = 20
 """That a version never has: it is of 63 bits."""
 _READ_AT_ONCE: Final = 200
+# What Kafka's protocol says in place of a moment.
+_EARLIEST: Final = -2
+_LATEST: Final = -1
 
 Positions = dict[int, int]
 """By partition, the offset of the next record."""
@@ -89,20 +92,18 @@ class TopicReader:
 
     def bounds(self) -> dict[int, tuple[int, int]]:
         """Return of each partition its first offset and the one behind its last."""
-        return {
-            number: self._asked(lambda number=number: self._watermarks(number)) for number in range(self.partitions)
-        }
+        first, ends = self._offsets(_EARLIEST), self.ends()
+        return {number: (first[number], end) for number, end in ends.items()}
 
     def ends(self) -> Positions:
-        return {number: high for number, (_, high) in self.bounds().items()}
+        return self._offsets(_LATEST)
 
     def since(self, moment: int) -> Positions:
         """Return of each partition the first offset of that time (epoch ms) or later; its end where there is none."""
         # Before the question: what comes between the two is behind it.
         ends = self.ends()
-        asked = [TopicPartition(self._topic, number, max(0, moment)) for number in ends]
-        found = self._asked(lambda: self._consumer.offsets_for_times(asked, timeout=ANSWER_SECONDS))
-        return {each.partition: each.offset if each.offset >= 0 else ends[each.partition] for each in found}
+        found = self._offsets(max(0, moment))
+        return {number: offset if offset >= 0 else ends[number] for number, offset in found.items()}
 
     def begin(self, starts: Positions) -> None:
         self._consumer.assign([TopicPartition(self._topic, number, offset) for number, offset in starts.items()])
@@ -125,10 +126,17 @@ class TopicReader:
         return found
 
     def scan(self, number: int, start: int, end: int) -> Iterator[Event]:
-        """Yield what one partition holds from *start* up to *end*."""
+        """Yield what one partition holds from *start* up to *end*. Meanwhile nothing else is read."""
         if start >= end:
             return
         self.begin({number: start})
+        try:
+            yield from self._scanned(end)
+        finally:
+            # While the broker is waited on for more, it answers no question on the same connection.
+            self._consumer.unassign()
+
+    def _scanned(self, end: int) -> Iterator[Event]:
         quiet_since = time.monotonic()
         while True:
             found = self.read(0.2)
@@ -153,9 +161,16 @@ class TopicReader:
             raise UnavailableError(f"there is no topic {self._topic}; run `mainstem topics create`")
         return len(found.partitions)
 
-    def _watermarks(self, number: int) -> tuple[int, int]:
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=ANSWER_SECONDS)
-        return low, high
+    def _offsets(self, moment: int) -> Positions:
+        """Return of each partition the first offset of *moment* or later, negative where there is none: one question
+        about all, since one about each would wait for half a second behind what is being read.
+        """
+        asked = [TopicPartition(self._topic, number, moment) for number in range(self.partitions)]
+        found = self._asked(lambda: self._consumer.offsets_for_times(asked, timeout=ANSWER_SECONDS))
+        for each in found:
+            if each.error is not None:
+                raise unavailable(each.error, self._faults, self._client)
+        return {each.partition: each.offset for each in found}
 
     def _asked(self, question: Any) -> Any:
         try:

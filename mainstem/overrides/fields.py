@@ -9,6 +9,7 @@ from schemas.canonical import pointer
 MAPS: Final = (("metadata", "annotations"), ("metadata", "labels"))
 _SECTIONS: Final = ("metadata", "spec", "service")
 _IDENTITY: Final = (("metadata", "name"), ("metadata", "namespace"))
+_TEXTS: Final = frozenset({"tier", "ownerTeam", "lifecycle", "description", "scheduleId", "slackChannel", "email"})
 _FAULT: Final = re.compile(r"~(?![01])|\0")
 
 Place = tuple[str, ...]
@@ -44,6 +45,23 @@ def objection(place: Place) -> str | None:
     if len(place) > whole:
         return f"the value is taken whole: override {pointer(*place[:whole])}"
     return None
+
+
+def mismatch(place: Place, value: Any) -> str | None:
+    """Return why a service could not be read with *value* at *place*, None where it could. None takes a field away."""
+    if place[0] != "service" or value is None:
+        return None
+    if place[1] in _TEXTS and not isinstance(value, str):
+        return "must be a text"
+    if place[1] == "onCall" and not (
+        isinstance(value, dict) and any(_is_told(value, key) for key in ("userId", "name"))
+    ):
+        return "must be an object with a text userId or name"
+    return None
+
+
+def _is_told(value: Mapping[str, Any], key: str) -> bool:
+    return isinstance(value.get(key), str) and bool(value[key])
 
 
 def change_of(ref: str, identity: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import gc
 import socket
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
 
@@ -58,7 +59,8 @@ def run(installation: Installation, options: RoleOptions) -> None:
     # What is there now stays, and is much: each look for garbage would go through all of it.
     gc.freeze()
     announce(options, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
-    asyncio.run(server.serve(sockets=[sock]))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.serve(sockets=[sock]))
 
 
 def _letters(installation: Installation) -> Letters | None:

@@ -16,12 +16,15 @@ JOIN entity_records USING (tenant, entity_ref);
 
 -- name: models
 SELECT asked.tenant, asked.entity_ref,
-  (SELECT to_jsonb(held) - '{owner_team_id,entity_name,synced_at,created_at,updated_at}'::text[] || jsonb_build_object(
+  -- Without what the database makes of the same row by itself: `node`, and of an edge `told`.
+  (SELECT to_jsonb(held) - '{owner_team_id,entity_name,node,synced_at,created_at,updated_at}'::text[]
+    || jsonb_build_object(
     'is_owner_found', held.owner_team_id IS NOT DISTINCT FROM (
       SELECT id FROM teams WHERE teams.tenant_id = held.tenant_id AND teams.external_id = held.owner_ref
     ),
     'dependencies', (
-      SELECT coalesce(jsonb_agg(to_jsonb(edge) - '{tenant_id,service_id,depends_on_id}'::text[] || jsonb_build_object(
+      SELECT coalesce(jsonb_agg(to_jsonb(edge) - '{tenant_id,service_id,depends_on_id,told}'::text[]
+        || jsonb_build_object(
         'is_found', edge.depends_on_id IS NOT DISTINCT FROM (
           SELECT id FROM services WHERE services.tenant_id = edge.tenant_id AND services.external_id = edge.target_ref
         )

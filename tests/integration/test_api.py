@@ -11,6 +11,7 @@ import psycopg
 import pytest
 import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
+from psycopg import conninfo
 from pydantic import SecretStr
 
 from mainstem.api.app import Settings, make_app
@@ -21,7 +22,7 @@ from schemas.database import migrate
 INSERT = """
 INSERT INTO entities (tenant, entity_ref, kind, namespace, name, entity, service, provenance, version, content_hash,
                       merged_at, deleted_at)
-VALUES ('default', %s, %s, 'default', %s, %s, %s, '{}', %s, 'h', '2026-05-01T10:00:00.123Z', %s)
+VALUES ('default', %s, %s, %s, %s, %s, %s, '{}', %s, 'h', '2026-05-01T10:00:00.123Z', %s)
 """
 
 END_OTHERS = """
@@ -47,12 +48,21 @@ def serving(**settings):
 
 def put(dsn, ref, *, version=1, owner="team-pay", tags=(), deleted=None, service=None):
     kind, _, rest = ref.partition(":")
-    name = rest.rpartition("/")[2]
+    namespace, _, name = rest.partition("/")
     entity = {"kind": kind.title(), "metadata": {"name": name, "tags": list(tags)}, "spec": {"owner": owner}}
     with psycopg.connect(dsn) as connection:
         connection.execute(
             INSERT,
-            (ref, kind, name, orjson.dumps(entity).decode(), orjson.dumps(service or {}).decode(), version, deleted),
+            (
+                ref,
+                kind,
+                namespace,
+                name,
+                orjson.dumps(entity).decode(),
+                orjson.dumps(service or {}).decode(),
+                version,
+                deleted,
+            ),
         )
 
 
@@ -88,6 +98,16 @@ def test_an_entity_that_did_not_change_is_not_sent_again(api):
     assert (answer.status_code, answer.content) == (304, b"")
 
 
+def test_a_head_is_answered_as_a_get_without_what_it_answers(api):
+    client, dsn = api
+    put(dsn, "component:default/pay")
+    paths = ("/v1/entities/component:pay", "/v1/entities", "/livez", "/v1/entities/component:nobody", "/v1/validate")
+    answers = [(client.head(path), client.get(path)) for path in paths]
+    told = [(head.status_code, head.headers.get("etag"), head.content) for head, _ in answers]
+    assert told == [(get.status_code, get.headers.get("etag"), b"") for _, get in answers]
+    assert client.head("/v1/events").status_code == 405
+
+
 def test_a_vanished_entity_is_not_found(api):
     client, dsn = api
     put(dsn, "component:default/pay", deleted="2026-05-02T10:00:00Z")
@@ -96,7 +116,7 @@ def test_a_vanished_entity_is_not_found(api):
     assert client.get("/v1/entities").json()["items"] == []
 
 
-@pytest.mark.parametrize(("ref", "position"), [("component:de fault/pay", 12), ("pay", 3), ("a:b:c", 5)])
+@pytest.mark.parametrize(("ref", "position"), [("component:de fault/pay", 12), ("pay", 3), ("a:b%0Ac", 3)])
 def test_a_malformed_reference_is_refused_with_its_position(api, ref, position):
     answer = api[0].get(f"/v1/entities/{ref}")
     assert (400, position) == (answer.status_code, answer.json()["position"])
@@ -127,7 +147,8 @@ def test_a_list_is_read_page_by_page_each_item_once(api):
         ("tier=tier1", ["pay-api"]),
         ("q=pay", ["orders", "pay-api"]),
         ("q=pay-api tier", []),
-        ("q=books", ["ledger"]),
+        ("q=books&q=orders%20api&q=&q=-", ["ledger", "orders"]),
+        ("owner=group:team-pay", ["orders", "pay-api"]),
     ],
 )
 def test_a_list_is_narrowed_by_filters(api, query, names):
@@ -137,6 +158,17 @@ def test_a_list_is_narrowed_by_filters(api, query, names):
     put(dsn, "api:default/orders", owner="Group:default/Team-Pay")
     items = client.get(f"/v1/entities?{query}").json()["items"]
     assert names == sorted(item["entity"]["metadata"]["name"] for item in items)
+
+
+def test_an_owner_without_a_namespace_is_of_the_entitys_own(api):
+    client, dsn = api
+    put(dsn, "component:shop/till", owner="Team-Till")
+    put(dsn, "component:shop/safe", owner="user:team-till")
+    put(dsn, "component:default/shelf", owner="shop/team-till")
+    asked = ("team-till", "group:shop/team-till", "SHOP/team-till", "group:default/team-till", "user:shop/team-till")
+    found = [client.get("/v1/entities", params={"owner": each}).json()["items"] for each in asked]
+    names = [[each["entity_ref"].partition("/")[2] for each in items] for items in found]
+    assert names == [["shelf", "safe", "till"], ["shelf", "till"], ["shelf", "till"], [], ["safe"]]
 
 
 def test_fields_narrow_an_answer(api):
@@ -157,7 +189,9 @@ def test_a_part_that_no_answer_has_is_refused_with_those_that_there_are(api):
     assert (history.status_code, named.json()) == (400, {"version": 1})
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=%25", "kind=", "kind=api&kind="])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=501", "limit=x", "limit=1&limit=2", "cursor=%25", "kind=api&kind="]
+)
 def test_a_bad_parameter_is_a_problem(api, query):
     answer = api[0].get(f"/v1/entities?{query}")
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
@@ -255,3 +289,12 @@ def test_a_head_that_does_not_end_is_refused_before_its_time_is_over(api):
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + b"x-more: y\r\n" * 5_960)
         answer = connection.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_the_api_connects_as_the_dsn_says(database):
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA cat")
+    dsn = conninfo.make_conninfo(database, options="-c search_path=cat")
+    migrate(dsn)
+    with serving(dsn=dsn) as client:
+        assert client.get("/readyz").status_code == 200

@@ -1,6 +1,7 @@
 """`mainstem mcp`, asked by the SDK's own client, in front of the API over rows that the Postgres sink wrote."""
 
 import asyncio
+import importlib.metadata
 import re
 import socket
 import subprocess
@@ -105,6 +106,9 @@ class Assistant:
     def __init__(self, portal, client):
         self._portal, self._client = portal, client
 
+    def server(self):
+        return self._client.server_info
+
     def tools(self):
         return self._portal.call(self._client.list_tools).tools
 
@@ -145,6 +149,17 @@ def test_every_tool_says_that_it_only_reads(assistant):
     assert [(each.name, each.annotations.read_only_hint) for each in sorted(found, key=lambda each: each.name)] == [
         (name, True) for name in TOOLS
     ]
+
+
+def test_the_server_says_which_version_it_is(assistant):
+    assert assistant.server().version == importlib.metadata.version("mainstem")
+
+
+def test_an_argument_that_a_tool_does_not_have_is_refused(assistant):
+    told = assistant.refused("find_services", team="team-payments")
+    schemas = [each.input_schema for each in assistant.tools()]
+    assert "team" in told
+    assert [each["additionalProperties"] for each in schemas] == [False] * len(TOOLS)
 
 
 def test_services_are_found_by_words_and_filters(assistant):

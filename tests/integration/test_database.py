@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import psycopg
 import pytest
+from alembic import command
 from psycopg import conninfo
 
 from schemas import database as schema
@@ -37,6 +40,24 @@ def test_several_processes_may_migrate_at_once(database):
     code = f"from schemas.database import migrate; migrate({database!r})"
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert schema.check(database) is None
+
+
+@pytest.mark.parametrize("revision", ["0012", "0013", "0014"])
+def test_a_migration_waits_for_what_a_running_version_is_about_to_write(database, revision):
+    schema.migrate(database)
+    command.downgrade(schema._config(lambda: schema._connect(database)), revision)
+    with ThreadPoolExecutor() as pool, psycopg.connect(database) as writer:
+        # As the sink does: services first, and what they depend on.
+        writer.execute("DELETE FROM services")
+        migrating = pool.submit(schema.migrate, database)
+        until = time.monotonic() + 30
+        with psycopg.connect(database, autocommit=True) as looking:
+            while not looking.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'").fetchone():
+                assert time.monotonic() < until, "the migration waits for nobody"
+        writer.execute("DELETE FROM service_dependencies")
+        writer.commit()
+        migrating.result(30)
     assert schema.check(database) is None
 
 

@@ -1,5 +1,7 @@
 """Entities that people write down through the API, merged by a real processor and read from a real database."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.integration.catalogue import catalogue
@@ -63,7 +65,8 @@ def test_what_the_api_writes_comes_after_what_was_published_in_another_way(stage
 REFUSED = [
     ("component:default/till", {"kind": "Component"}, 422, "/apiVersion"),
     ("component:default/till", entity("till", owner=5), 422, "/spec/owner"),
-    ("component:default/other", entity("till"), 422, "/entityRef"),
+    ("component:default/other", entity("till"), 422, "/metadata"),
+    ("component:default/other", {"entity": entity("till")}, 422, "/entity/metadata"),
     ("component:default/till", {"entity": entity("till"), "op": "delete"}, 422, "/op"),
     ("component:default/till", {"service": {}}, 422, "/entity"),
     ("component:default/till", [], 422, ""),
@@ -99,12 +102,24 @@ def test_what_is_read_of_an_entity_is_no_entity_to_be_written(stage, view):
 def test_a_write_over_what_has_changed_since_is_refused(stage):
     path = "/v1/entities/component:default/shared"
     early = stage.client.put(path, json=entity("shared"), headers={"If-Match": "*"})
-    etag = stage.client.put(f"{path}?wait=1", json=entity("shared")).headers["etag"]
+    first, second = (
+        stage.client.put(f"{path}?wait=1", json=entity("shared"), headers={"If-None-Match": "*"}) for _ in range(2)
+    )
+    etag = first.headers["etag"]
     right = stage.client.put(f"{path}?wait=1", json=entity("shared", type="x"), headers={"If-Match": etag})
     late = [
         stage.client.request(way, path, json=entity("shared"), headers={"If-Match": etag}) for way in ("PUT", "DELETE")
     ]
-    assert ([early.status_code, right.status_code], [each.status_code for each in late]) == ([412, 200], [412, 412])
+    assert [each.status_code for each in (early, first, second, right, *late)] == [412, 200, 412, 200, 412, 412]
+
+
+def test_many_can_wait_at_the_same_time_for_what_comes_of_their_changes(stage):
+    def written(number):
+        body = entity(f"many-{number}")
+        return stage.client.put(f"/v1/entities/component:default/many-{number}?wait=1", json=body).status_code
+
+    with ThreadPoolExecutor(12) as threads:
+        assert set(threads.map(written, range(24))) == {200}
 
 
 def test_without_kafka_a_change_is_not_acknowledged_and_it_is_said_when_to_come_again(stage):

@@ -98,6 +98,11 @@ def test_the_role_of_the_api_reads_no_tokens_and_writes_no_entities(shared):
     assert not {"entities", "entity_records", "services", "api_tokens"} & set(asked(shared, WRITABLE))
 
 
+def test_the_role_of_the_api_may_run_what_it_asks_by_also_where_a_database_lets_nobody_run_anything(shared):
+    granted = "SELECT proname FROM pg_proc, aclexplode(proacl) WHERE grantee = 'mainstem_app'::regrole ORDER BY 1"
+    assert asked(shared, granted) == ["mainstem_edge", "mainstem_json", "mainstem_search"]
+
+
 def test_nobody_writes_a_row_for_another_tenant(shared):
     values = "('acme', 'somebody', 'POST', '/', '{}')"
     with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
@@ -140,15 +145,17 @@ def test_what_is_asked_for_a_caller_is_asked_as_the_role_and_the_next_user_of_th
             told = [await tenants.rows(pool, tenant, WHO, {}) for _ in range(8) for tenant in TENANTS]
             with pytest.raises(errors.DivisionByZero):
                 await tenants.rows(pool, "acme", "SELECT 1 / 0", {})
-            async with tenants.inside(pool, "acme") as connection:
-                within = await (await connection.execute(WHO)).fetchone()
+            within = []
+            for entered in (tenants.inside, tenants.snapshot):
+                async with entered(pool, "acme") as connection:
+                    within.append(await (await connection.execute(WHO)).fetchone())
             async with pool.connection() as connection:
                 after = await (await connection.execute(WHO)).fetchone()
             return told, within, after
 
     told, within, after = asyncio.run(found())
     assert told == [[{"role": "mainstem_app", "tenant": tenant}] for _ in range(8) for tenant in TENANTS]
-    assert within == ("mainstem_app", "acme")
+    assert within == [("mainstem_app", "acme")] * 2
     assert after[0] != "mainstem_app"
     assert not after[1]
 

@@ -155,7 +155,9 @@ def test_what_another_tenant_has_is_not_there_by_its_id_either(api, path):
 def test_a_name_that_several_have_is_answered_with_those_who_have_it(api):
     answer = api.get("/v1/services/checkout-web")
     candidates = ["api:default/checkout-web", "component:default/checkout-web"]
-    assert (answer.status_code, answer.json()["candidates"]) == (409, candidates)
+    told = answer.json()
+    assert (answer.status_code, told["candidates"]) == (409, candidates)
+    assert "ask by entityRef" in told["detail"]
 
 
 def test_a_malformed_reference_is_refused_with_its_position(api):
@@ -184,6 +186,9 @@ def test_an_owner_that_is_no_team_is_told_by_its_words(api):
         ({"owner": TEAM}, ["payment-api"]),
         ({"owner": id_of("default", TEAM)}, ["payment-api"]),
         ({"owner": ["team-web", "team-payments"]}, ["checkout-web", "payment-api"]),
+        ({"owner": "group:team-payments"}, ["payment-api"]),
+        ({"owner": "payments team"}, ["payment-api"]),
+        ({"q": ["processing", "stripe"]}, ["payment-api", "stripe-gateway"]),
         ({"tier": ["tier1", "tier3"]}, ["payment-api", "records"]),
         ({"lifecycle": "production"}, ["payment-api"]),
         ({"tag": "java"}, ["payment-api"]),
@@ -193,6 +198,25 @@ def test_an_owner_that_is_no_team_is_told_by_its_words(api):
 )
 def test_services_are_narrowed_by_filters(api, query, names):
     assert [item["name"] for item in get(api, "services", **query, fields="name")["items"]] == names
+
+
+@pytest.mark.parametrize("kind", ["entities", "conflicts"])
+def test_an_owner_is_named_by_the_id_of_a_team_everywhere(api, kind):
+    answers = [get(api, kind, owner=owner)["items"] for owner in (id_of("default", TEAM), str(uuid.UUID(int=0)))]
+    assert (answers[0], answers[1]) == (get(api, kind, owner="team-payments")["items"], [])
+
+
+def test_fields_narrow_the_lists_of_a_graph_and_of_a_service(api):
+    graph = get(api, "services/payment-api/dependencies", direction="upstream", fields="nodes.name,edges.to")
+    service = get(api, "services/payment-api", fields="runbooks.title,dependencies.downstream.name")
+    assert graph == {
+        "nodes": [{"name": name} for name in ("stripe-gateway", "database-primary")],
+        "edges": [{"to": "component:default/stripe-gateway"}, {"to": "resource:default/database-primary"}],
+    }
+    assert [*service["runbooks"], len(service["dependencies"]["downstream"])] == [
+        {"title": "Latency troubleshooting"},
+        3,
+    ]
 
 
 def test_services_are_read_page_by_page_each_once(api):
@@ -307,6 +331,13 @@ def test_an_explanation_names_the_winner_of_each_field(api):
     assert "/spec/owner" in get(api, f"entities/{PAY}/explain")["fields"]
 
 
+def test_a_field_that_cannot_be_explained_is_told_with_its_position_or_the_field_that_it_lies_in(api):
+    malformed = api.get(f"/v1/entities/{PAY}/explain", params={"field": "/service/~2"}).json()
+    inner = api.get(f"/v1/entities/{PAY}/explain", params={"field": "/service/onCall/name"}).json()
+    assert (malformed["status"], malformed["position"]) == (400, 9)
+    assert (inner["status"], "lies in /service/onCall" in inner["detail"]) == (404, True)
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -314,6 +345,7 @@ def test_an_explanation_names_the_winner_of_each_field(api):
         ("entities/component:nobody/explain", 404),
         (f"entities/{PAY}/explain?field=/service/nothing", 404),
         (f"entities/{PAY}/explain?field=tier", 400),
+        (f"entities/{PAY}/explain?field=/", 404),
         ("entities/a:b:c/explain", 400),
     ],
 )

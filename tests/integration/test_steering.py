@@ -218,6 +218,14 @@ def test_a_wrong_body_is_refused(api, rows, body):
     assert (answer.status_code, rows.read("requested_at")) == (422, None)
 
 
+def test_a_body_is_read_whatever_it_is_said_to_be_and_its_faults_are_told_by_pointer(api, rows):
+    said = {"Content-Type": "application/x-www-form-urlencoded"}
+    refused = api.post("/v1/connectors/git/sync", content=b'{"full": 1, "ful": true}', headers=said).json()
+    answer = api.post("/v1/connectors/git/sync", content=b'{"full": false}', headers=said)
+    assert [each["at"] for each in refused["faults"]] == ["/full", "/ful"]
+    assert (answer.status_code, rows.read("requested_full")) == (202, (False,))
+
+
 def test_a_body_that_is_too_large_is_refused(api):
     bodies = (b"{%s}" % (b" " * 1_048_574), b"{%s}" % (b" " * 1_048_575), iter([b" " * 1_048_576, b"{}"]))
     answers = [api.post("/v1/connectors/git/sync", content=each, headers=JSON) for each in bodies]
@@ -400,6 +408,7 @@ def test_nothing_is_decided_twice_or_too_late(api, rows, verdict, options):
         ("POST", "/api/catalog/incremental/providers/none/refresh", 404),
         ("GET", "/central-config/last-sync?connector_id=cmdb", 404),
         ("GET", "/v1/connectors/git/sync", 405),
+        ("GET", "/v1/connectors/", 404),
     ],
 )
 def test_what_is_not_there_is_a_problem(api, method, path, code):
@@ -414,8 +423,18 @@ def test_a_hold_of_another_connector_is_not_there(api, rows):
     assert api.post(f"/v1/connectors/cmdb/held-deletions/{hold_id}/approve").status_code == 404
 
 
-def test_a_method_that_a_path_does_not_have_is_told_with_those_it_has(api):
-    assert api.get("/v1/connectors/git/sync").headers["allow"] == "POST"
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/connectors/git/sync", "POST"),
+        ("/v1/services/pay/override", "DELETE, POST"),
+        ("/v1/entities/component%3Apay", "DELETE, GET, PUT"),
+    ],
+)
+def test_a_method_that_a_path_does_not_have_is_told_with_those_it_has(api, path, methods):
+    answer = api.patch(path)
+    told = f"this path takes {methods}, and not PATCH"
+    assert (answer.status_code, answer.headers["allow"], answer.json()["detail"]) == (405, methods, told)
 
 
 @pytest.mark.parametrize(

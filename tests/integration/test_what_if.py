@@ -134,6 +134,12 @@ def test_what_cannot_be_supposed_is_refused_by_pointer(api, body, at):
     assert at in [fault["at"] for fault in answer.json()["faults"]]
 
 
+def test_of_a_list_only_what_is_wrong_with_it_is_told(api):
+    told = [api.post("/v1/simulate", json={"without": each}).json()["faults"] for each in ([], ["Git"])]
+    assert [[fault["at"] for fault in faults] for faults in told] == [["/without"], ["/without/0"]]
+    assert told[0][0]["reason"] == "must not be empty"
+
+
 KEYS = "known keys: asserts_existence, grace, max_stale, priority, ttl"
 
 

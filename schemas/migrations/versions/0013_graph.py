@@ -11,6 +11,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    # In the order in which the sink locks them: one that comes in between waits, and so does this.
+    op.execute("LOCK TABLE services, service_edges")
     op.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
 
 
