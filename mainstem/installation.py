@@ -13,7 +13,7 @@ from mainstem.config import Config
 from mainstem.configuration.loading import load
 from mainstem.configuration.plugins import check_sinks, check_types
 from schemas.database import where
-from schemas.errors import UnavailableError
+from schemas.errors import ConfigError, UnavailableError
 from schemas.topics import Topics
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ class Running:
     kafka: str
     postgres: str
     api: str | None = None
+    config: Path | None = None
+    """The copy of the configuration with which it began."""
+    base_dir: Path | None = None
+    """Where the paths in that begin."""
+    connectors: frozenset[str] | None = None
+    """The enabled ones in it; None where it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +54,21 @@ class Installation:
         """
         config = load(config_file, environ=os.environ, base_dir=base_dir)
         return cls(config=config, data_dir=data_dir, running=find_running(data_dir))
+
+    @classmethod
+    def beside(cls, data_dir: Path) -> "Installation | None":
+        """As :meth:`open`, with the configuration with which the `up` of *data_dir* began; None where none runs."""
+        running = find_running(data_dir)
+        if running is None or running.config is None:
+            return None
+        try:
+            config = load(running.config, environ=os.environ, base_dir=running.base_dir)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error}\nit is the configuration with which the `up` of {data_dir} began: set here what was set"
+                " there, or name one with --config"
+            ) from None
+        return cls(config=config, data_dir=data_dir, running=running)
 
     @property
     def is_kafka_embedded(self) -> bool:
@@ -99,6 +120,13 @@ class Installation:
     def connector_ids(self) -> list[str]:
         return [each.connector_id for each in self.config.connectors]
 
+    def up_began_without(self, connector_id: str) -> bool:
+        """Whether the `up` that runs here began before that connector was configured, or enabled."""
+        running = self.running
+        if running is None or running.connectors is None or running.postgres != self.dsn:
+            return False
+        return connector_id not in running.connectors
+
     def check_plugins(self) -> None:
         """Refuse connectors, sinks and rules of types that are not installed, and expressions that are none."""
         for each in self.plugin_checks():
@@ -135,7 +163,15 @@ def find_running(data_dir: Path) -> Running | None:
     """Return what the `up` of *data_dir* wrote, or None when it wrote nothing or is gone."""
     try:
         found = orjson.loads(running_file(data_dir).read_bytes())
-        running = Running(pid=found["pid"], kafka=found["kafka"], postgres=found["postgres"], api=found.get("api"))
+        running = Running(
+            pid=found["pid"],
+            kafka=found["kafka"],
+            postgres=found["postgres"],
+            api=found.get("api"),
+            config=Path(found["config"]) if "config" in found else None,
+            base_dir=Path(found["base_dir"]) if "base_dir" in found else None,
+            connectors=frozenset(found["connectors"]) if "connectors" in found else None,
+        )
         os.kill(running.pid, 0)
     except (OSError, orjson.JSONDecodeError, KeyError):
         return None

@@ -1,6 +1,7 @@
 """What people change, onto the topics of the pseudo-connectors, and the wait for what comes of it."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -8,8 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -57,7 +57,8 @@ class Publishing:
     def __init__(self, kafka: Kafka | None) -> None:
         self._kafka = kafka
         self._publishers: dict[str, Publisher] = {}
-        self._admin: AdminClient | None = None
+        self._reader: Consumer | None = None
+        self._making = threading.Lock()
 
     async def publish(self, connector: str, draft: Draft) -> Receipt:
         """Return Kafka's acknowledgement of *draft*. Raises NotAcknowledgedError, after which it may have arrived all
@@ -91,6 +92,15 @@ class Publishing:
                     return
             await asyncio.sleep(_LOOK_SECONDS)
 
+    def _reader_of(self, kafka: Kafka) -> Consumer:
+        """Return whom the threads of all requests ask. Not an AdminClient: of those that ask one at the same time, some
+        get no answer, and wait for it in vain.
+        """
+        with self._making:
+            if self._reader is None:
+                self._reader = Consumer({**kafka.client, "group.id": kafka.topics.operator_group})
+            return self._reader
+
     def _end_of_entities(self, said: Said) -> dict[str, Any]:
         """Return the partition of the entity, and its end at this moment."""
         assert self._kafka is not None
@@ -99,9 +109,7 @@ class Publishing:
             topics.entities, partition_of(entity_key(said.tenant, said.entity_ref), topics.partitions)
         )
         try:
-            self._admin = self._admin or AdminClient(dict(self._kafka.client))
-            answer = self._admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=_ANSWER_SECONDS)[place]
-            end = answer.result(timeout=_ANSWER_SECONDS).offset
-        except (KafkaException, TimeoutError):
+            _, end = self._reader_of(self._kafka).get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
+        except KafkaException:
             raise NotAcknowledgedError("Kafka does not say where the topic of entities ends") from None
         return {"sink": _SINK, "topic": place.topic, "partition": place.partition, "end": end}

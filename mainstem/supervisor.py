@@ -76,6 +76,7 @@ class Supervisor:
                     announced = True
                     on_ready()
                 stop.wait(LOOK_SECONDS)
+            log.info("up.stopping")
         finally:
             self._stop_roles()
 

@@ -32,6 +32,12 @@ def cell(text: str) -> Text:
     return Text(visible(text))
 
 
+def counted(count: int, thing: str) -> str:
+    """Return a number of things as people say it: `1 record`, `2 records`, `3 entities`."""
+    many = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{count} {thing if count == 1 else many}"
+
+
 def screen() -> Console:
     """Return the output for tables: as wide as its terminal. Where it is none, nothing goes on in the next line."""
     found = Console()

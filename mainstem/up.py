@@ -13,6 +13,7 @@ from typing import Final
 import psycopg
 import structlog
 
+from mainstem.config import Config
 from mainstem.configuration.keeping import forget, keep
 from mainstem.embedded import DataDirLock, EmbeddedKafka, EmbeddedPostgres, EmbeddedService, default_cache_dir
 from mainstem.embedded.ports import free_ports
@@ -58,12 +59,14 @@ def run(
         prepare(found)
         # What a killed predecessor's roles wrote about themselves is about nobody.
         shutil.rmtree(found.data_dir / "run", ignore_errors=True)
+        folder = found.data_dir / "config"
+        stack.callback(forget, folder)
+        kept = keep(found.config.origin, folder)
+        began_with = _began_with(found.config, kept)
         state = running_file(found.data_dir)
-        write_json(state, _state(found, api=None))
-        kept = found.data_dir / "config"
-        stack.callback(forget, kept)
+        write_json(state, _state(found, api=None) | began_with)
         supervisor = Supervisor(
-            _roles(found, keep(found.config.origin, kept)),
+            _roles(found, kept),
             services,
             run_dir=found.data_dir / "run",
             is_healthy=lambda: _is_healthy(found),
@@ -74,7 +77,7 @@ def run(
 
         def ready() -> None:
             facts = _state(found, api=supervisor.role_address("api"))
-            write_json(state, facts)
+            write_json(state, facts | began_with)
             if ready_file is not None:
                 write_json(ready_file, facts)
             log.info("up.ready", kafka=found.bootstrap_servers, postgres=where(found.dsn), api=facts["api"])
@@ -170,6 +173,15 @@ def _state(installation: Installation, *, api: str | None) -> dict[str, object]:
         "postgres": installation.dsn,
         "api": api,
         "pid": os.getpid(),
+    }
+
+
+def _began_with(config: Config, kept: Path) -> dict[str, object]:
+    """Return what commands beside us have to know of the configuration, whatever is edited meanwhile."""
+    return {
+        "config": str(kept.absolute()),
+        "base_dir": str(config.origin.base_dir.absolute()),
+        "connectors": [each.connector_id for each in config.connectors if each.enabled],
     }
 
 

@@ -80,7 +80,7 @@ class BackstageSource(Source):
                 left_out += 1
             else:
                 _steady(entity, metadata)
-                items.append(Item(place=self._place(entity, metadata), change={"entity": entity}))
+                items.append(Item(self._place(entity, metadata), {"entity": entity}))
         return Page(
             items=items,
             refused=refused,

@@ -94,6 +94,9 @@ class Page:
     (`acme` holds `acme/payments`; the empty one holds all), is deleted in this run."""
     covers: Sequence[str] = ()
     """Of :meth:`Source.changes` alone: scopes that were read whole. What they no longer hold is deleted."""
+    doubts: Sequence[str] = ()
+    """What of the settings a whole run has found to be without effect, such as a pattern of names that nothing bears:
+    a sentence each, with the place of the setting and without anything secret. They are told, and stop nothing."""
 
 
 class Source(ABC):
@@ -116,9 +119,10 @@ class Source(ABC):
     def pages(self, cursor: Cursor | None) -> AsyncGenerator[Page]:
         """Yield every page after *cursor*, in the source's own order; return once complete.
 
-        *cursor* is that of the last page whose changes Kafka acknowledged, None at the start of a run. A page may be
-        asked for twice; it must never be skipped. Returning says "this was everything": what was not seen is deleted,
-        past the guard. Raise if it was not. Raise CursorExpiredError for a cursor that no longer leads anywhere.
+        *cursor* is that of the last page that was saved, None at the start of a run: Kafka has acknowledged all that
+        was published up to it. A page may be asked for twice; it must never be skipped. Returning says "this was
+        everything": what was not seen is deleted, past the guard. Raise if it was not. Raise CursorExpiredError for a
+        cursor that no longer leads anywhere.
 
         The runner may wait between two pages for as long as `incremental.burst_interval`, and may close the generator
         after any of them; close there what you opened.

@@ -26,6 +26,7 @@ from schemas.errors import ConfigError, ValidationError
 from sources.base import Item, Refused, SourceSettings
 from sources.catalog_files import content
 from sources.documents import Value, read_values
+from sources.effect import found_nothing
 from sources.expressions import Expression, compiled
 from sources.file_names import as_regex
 from sources.file_reading import Descriptors, Found, Pass, Reading
@@ -45,6 +46,8 @@ class Rule:
 
     place: str
     files: re.Pattern[str]
+    patterns: Mapping[str, re.Pattern[str]]
+    """What *files* is made of, by where it was written."""
     each: Expression | None
     literals: Mapping[str, str]
     fields: Mapping[Path, Expression]
@@ -84,6 +87,11 @@ class _RulePass(Pass):
         self._files = files
         self._seen: set[str] = set()
         self._is_plain = True
+        self._listed, self._is_whole = 0, True
+        self._first = ""
+        self._silent = {each.name for rule in rules.rules for each in rule.fields.values()}
+        self._made = dict.fromkeys((rule.place for rule in rules.rules), 0)
+        self._unmatched = {place: pattern for rule in rules.rules for place, pattern in rule.patterns.items()}
 
     @property
     def is_plain(self) -> bool:
@@ -92,9 +100,26 @@ class _RulePass(Pass):
     def whole(self) -> Iterator[Found]:
         for each in self._files.listing():
             if isinstance(each, Unread):
+                self._is_whole = False
                 yield each
-            elif self._rules.reads(each):
+                continue
+            self._listed += 1
+            self._first = self._first or each
+            if self._rules.reads(each):
+                for place in [place for place, pattern in self._unmatched.items() if pattern.fullmatch(each)]:
+                    del self._unmatched[place]
                 yield from self._read(each)
+
+    def doubts(self) -> Iterator[str]:
+        if not self._is_whole:
+            return
+        for place in self._unmatched:
+            example = f", such as {shown(self._first)}" if self._first else ""
+            yield f"{place} matches none of {self._listed:,} files; it is compared with a file's whole path{example}"
+        for rule in self._rules.rules:
+            if made := self._made[rule.place]:
+                silent = (each.name for each in rule.fields.values() if each.name in self._silent)
+                yield from (found_nothing(name, made) for name in silent)
 
     def some(self, names: Iterable[str]) -> Iterator[Found]:
         for name in names:
@@ -107,13 +132,21 @@ class _RulePass(Pass):
             for value in read_values(name, data):
                 for rule in self._rules.rules:
                     if rule.files.fullmatch(name):
-                        yield from mapped(rule, shown(name), value)
+                        yield from self._counted(rule, mapped(rule, shown(name), value, self._silent))
         elif data is not None:
             yield Refused(place=f"{data.file}:{data.line}", reason=data.error or "not readable", scope=data.file)
 
+    def _counted(self, rule: Rule, found: Iterator[Item | Refused]) -> Iterator[Item | Refused]:
+        for each in found:
+            self._made[rule.place] += isinstance(each, Item)
+            yield each
 
-def mapped(rule: Rule, name: str, document: Value) -> Iterator[Item | Refused]:
-    """Yield what *rule* makes of one document, an item or the reason why there is none for each element."""
+
+def mapped(rule: Rule, name: str, document: Value, silent: set[str]) -> Iterator[Item | Refused]:
+    """Yield what *rule* makes of one document, an item or the reason why there is none for each element.
+
+    From *silent* the names of those expressions are taken that found something.
+    """
     place = f"{name}:{document.line}"
     if document.error is not None:
         yield Refused(place=place, reason=document.error, scope=name)
@@ -131,7 +164,7 @@ def mapped(rule: Rule, name: str, document: Value) -> Iterator[Item | Refused]:
     for number, element in enumerate(elements):
         at = place if rule.each is None else f"{place}[{number}]"
         try:
-            yield Item(place=at, change=_change(rule, element), scope=name)
+            yield Item(place=at, change=_change(rule, element, silent), scope=name)
         except ValidationError as error:
             yield Refused(place=at, reason=str(error), scope=name)
 
@@ -154,12 +187,13 @@ def _seen_as(element: Any, beside: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, **beside, "_value": element}
 
 
-def _change(rule: Rule, element: dict[str, Any]) -> dict[str, Any]:
+def _change(rule: Rule, element: dict[str, Any], silent: set[str]) -> dict[str, Any]:
     change: dict[str, Any] = {"entity": dict(rule.literals)}
     for path, expression in rule.fields.items():
         value = expression.find(element)
         if value is None:
             continue
+        silent.discard(expression.name)
         place = change
         for key in path[:-1]:
             place = place.setdefault(key, {})
@@ -182,23 +216,25 @@ def _rule(place: str, stated: Any) -> Rule:
         literals[key] = fields.pop(("entity", key))
     if "kind" not in literals or ("entity", "metadata", "name") not in fields:
         raise ConfigError(f"{place}.entity must say kind and metadata.name")
-    each = stated.get("each")
+    each, patterns = stated.get("each"), _patterns(f"{place}.files", stated.get("files"))
     if each is not None and not isinstance(each, str):
         raise ConfigError(f"{place}.each must be an expression")
     return Rule(
         place=place,
-        files=_pattern(place, stated.get("files")),
+        files=re.compile("|".join(pattern.pattern for pattern in patterns.values())),
+        patterns=patterns,
         each=None if each is None else compiled(each, place=f"{place}.each"),
         literals=literals,
         fields={path: compiled(text, place=f"{place}.{'.'.join(path)}") for path, text in fields.items()},
     )
 
 
-def _pattern(place: str, stated: Any) -> re.Pattern[str]:
+def _patterns(place: str, stated: Any) -> dict[str, re.Pattern[str]]:
     several = [stated] if isinstance(stated, str) else stated
     if not isinstance(several, list) or not several or not all(isinstance(each, str) and each for each in several):
-        raise ConfigError(f"{place}.files must be a pattern such as services/**/*.yaml, or a list of them")
-    return re.compile("|".join(as_regex(each.removeprefix("./")) for each in several))
+        raise ConfigError(f"{place} must be a pattern such as services/**/*.yaml, or a list of them")
+    places = [place] if isinstance(stated, str) else [f"{place}[{number}]" for number in range(len(several))]
+    return {at: re.compile(as_regex(each.removeprefix("./"))) for at, each in zip(places, several, strict=True)}
 
 
 def _flat(place: str, above: Path, stated: Any) -> dict[Path, str]:

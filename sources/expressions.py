@@ -36,6 +36,7 @@ _COMPARATORS: Final = frozenset(["eq", "ne", "lt", "lte", "gt", "gte"])
 _PLAIN: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _WRONG_QUOTES: Final = "the name of a field, which needs no double quotes; a text stands in single ones, as in 'true'"
 _STRAY: Final = "& stands before an argument of a function alone, as in sort_by(a, &b)"
+_EQUAL: Final = "what is compared stands on both sides of =="
 _OTHER_KEYS: Final = "a key of other characters than letters, digits and _ is written as in a['acme.com/tier']"
 
 
@@ -151,7 +152,8 @@ def _refuse(place: str, error: ParseError, origins: Sequence[int]) -> NoReturn:
         raise ConfigError(f"{place}: {character} is not expected there") from None
     if error.message.startswith("Unclosed"):
         raise ConfigError(f"{place}: the quote at {character} is never closed") from None
-    raise ConfigError(f"{place}: {character} cannot be read; {_OTHER_KEYS}") from None
+    remedy = _EQUAL if error.token_value.startswith("=") else _OTHER_KEYS
+    raise ConfigError(f"{place}: {character} cannot be read; {remedy}") from None
 
 
 def _quotes(tokens: list[Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from sources.base import Cursor, Item, Page, Refused
 from sources.catalog_files import Walk, is_read
@@ -9,6 +10,11 @@ from sources.documents import Document
 from sources.files import Files, Unread
 
 Found = Item | Refused | Unread
+
+_NO_DESCRIPTOR: Final = (
+    "connection: there is no Backstage descriptor in any file; correct where the files are read from, or say in"
+    " connection.documents what becomes of other files"
+)
 
 
 class Pass(ABC):
@@ -22,6 +28,10 @@ class Pass(ABC):
     @abstractmethod
     def whole(self) -> Iterator[Found]:
         """Yield what is in all files, in an order that is the same for the same files."""
+
+    @abstractmethod
+    def doubts(self) -> Iterator[str]:
+        """After :meth:`whole`: yield a sentence for each setting that was without effect; see :attr:`Page.doubts`."""
 
     @abstractmethod
     def some(self, names: Iterable[str]) -> Iterator[Found]:
@@ -53,6 +63,7 @@ class Descriptors(Reading):
 class _DescriptorPass(Pass):
     def __init__(self, files: Files) -> None:
         self._walk = Walk(files)
+        self._is_barren = True
 
     @property
     def is_plain(self) -> bool:
@@ -60,7 +71,12 @@ class _DescriptorPass(Pass):
 
     def whole(self) -> Iterator[Found]:
         for each in self._walk.whole():
+            self._is_barren = False
             yield each if isinstance(each, Unread) else _found(each)
+
+    def doubts(self) -> Iterator[str]:
+        if self._is_barren:
+            yield _NO_DESCRIPTOR
 
     def some(self, names: Iterable[str]) -> Iterator[Found]:
         yield from map(_found, self._walk.some(names))
@@ -86,7 +102,9 @@ def chunks(found: Iterator[Found], size: int) -> Iterator[list[Found]]:
         yield chunk
 
 
-def page(chunk: Iterable[Found], cursor: Cursor | None = None, covers: Iterable[str] = ()) -> Page:
+def page(
+    chunk: Iterable[Found], cursor: Cursor | None = None, *, covers: Iterable[str] = (), doubts: Iterable[str] = ()
+) -> Page:
     """Put what was found into a page."""
     chunk = list(chunk)
     return Page(
@@ -95,4 +113,5 @@ def page(chunk: Iterable[Found], cursor: Cursor | None = None, covers: Iterable[
         unread={each.scope: each.reason for each in chunk if isinstance(each, Unread)},
         cursor=cursor,
         covers=tuple(covers),
+        doubts=tuple(doubts),
     )

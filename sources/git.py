@@ -55,5 +55,8 @@ class GitSource(Source):
         del stop
         if not self._root.is_dir():
             raise NotFoundError(f"connector {self.settings.connector}: {self._root} is not a directory")
-        for chunk in chunks(self._reading.over(DirectoryFiles(self._root)).whole(), self.settings.chunk_size):
+        one_pass = self._reading.over(DirectoryFiles(self._root))
+        for chunk in chunks(one_pass.whole(), self.settings.chunk_size):
             yield page(chunk)
+        if doubts := list(one_pass.doubts()):
+            yield page([], doubts=doubts)

@@ -105,7 +105,7 @@ class RemoteFiles:
             cursor: dict[str, Any] = {"commit": commit, "after": last, "of": self._of}
             if is_last and not one_pass.is_plain:
                 cursor |= {"indirect": True}
-            yield page([*missed, *chunk], cursor)
+            yield page([*missed, *chunk], cursor, doubts=one_pass.doubts() if is_last else ())
             missed = []
 
     def _changed(self, repo: Repo, base: str, commit: str) -> Iterator[Page]:
@@ -121,7 +121,7 @@ class RemoteFiles:
             last = chunk[-1].scope if chunk else last
             cursor = {"commit": commit, "after": last, "of": self._of}
             if is_last:
-                yield page(chunk, cursor, [shown(name) for name in [*changed, *removed]])
+                yield page(chunk, cursor, covers=[shown(name) for name in [*changed, *removed]])
             else:
                 yield page(chunk, cursor | {"since": base})
 

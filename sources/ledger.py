@@ -88,10 +88,11 @@ class Reach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
-    """How many entities the connector holds, and how many of them wait for a decision."""
+    """How many entities the connector holds, how many of them wait for a decision, and how many it held elsewhere."""
 
     entities: int
     held: int
+    elsewhere: int
 
 
 class Ledger:
@@ -159,14 +160,17 @@ class Ledger:
 
     async def count_absent(self, connection: Connection, run: int, reach: Reach) -> int:
         """Return how many entities the run should have seen and did not, less those held or kept already."""
+        await self._do(connection, "join_once")
         (row,) = await self._rows(connection, "count_absent", run=run, read=reach.read, unread=reach.unread)
         return int(row["count"])
 
     async def hold_absent(self, connection: Connection, run: int, reach: Reach, hold: str) -> None:
+        await self._do(connection, "join_once")
         await self._do(connection, "hold_absent", run=run, read=reach.read, unread=reach.unread, hold=hold)
 
     async def take_absent(self, connection: Connection, run: int, reach: Reach, limit: int) -> list[Gone]:
         """Return up to *limit* entities to delete now. They stay in the ledger until :meth:`forget`."""
+        await self._do(connection, "join_once")
         rows = await self._rows(connection, "take_absent", run=run, read=reach.read, unread=reach.unread, limit=limit)
         return [Gone(**row) for row in rows]
 

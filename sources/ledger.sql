@@ -77,10 +77,17 @@ WHERE r.connector = %(connector)s AND r.cluster_id = %(cluster)s AND r.entity_re
       AND get_bit(s.bits, (r.slot %% 2048)::int) = 1)
 
 -- name: census
-SELECT count(*) AS entities, count(*) FILTER (WHERE hold_id IN (
-  SELECT hold_id FROM held_deletions AS h WHERE h.connector = %(connector)s AND h.state = 'held')) AS held
+SELECT count(*) FILTER (WHERE cluster_id = %(cluster)s) AS entities,
+  count(*) FILTER (WHERE cluster_id = %(cluster)s AND hold_id IN (
+    SELECT hold_id FROM held_deletions AS h WHERE h.connector = %(connector)s AND h.state = 'held')) AS held,
+  count(*) FILTER (WHERE cluster_id <> %(cluster)s) AS elsewhere
 FROM ingestion_entity_refs
-WHERE connector = %(connector)s AND cluster_id = %(cluster)s
+WHERE connector = %(connector)s
+
+-- Until its transaction ends. Without statistics Postgres takes a connector for small, and would look at each of a run's
+-- chunks again for every row.
+-- name: join_once
+SET LOCAL enable_nestloop = off
 
 -- Absent is what the run did not see although it read where that lay. An empty scope holds all, `acme` holds `acme/pay`:
 -- each scope above a row's own is looked up, since there may be as many scopes as rows.

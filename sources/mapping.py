@@ -18,6 +18,8 @@ from sources.expressions import Expression, compiled
 
 _REVISION: Final = 1
 """Raised when the same settings come to mean something else."""
+_UPSTREAM: Final = "dependency_extraction.upstream"
+_DOWNSTREAM: Final = "dependency_extraction.downstream"
 _TEXTS: Final = ("name", "tier", "ownerTeam", "lifecycle", "description", "scheduleId", "slackChannel", "email")
 _TYPES: Final = {**dict.fromkeys(_TEXTS, str), "onCall": dict, "dependencies": list, "runbooks": list}
 """The keys of `service` whose type is known; any other takes what is found."""
@@ -60,9 +62,9 @@ class MappingSettings:
         yield from ((f"validation[{number}].rule", each.expression) for number, each in enumerate(self.rules))
         yield from ((f"field_mapping.{key}", each) for key, each in self.field_mapping.items())
         if self.upstream is not None:
-            yield "dependency_extraction.upstream", self.upstream
+            yield _UPSTREAM, self.upstream
         if self.downstream is not None:
-            yield "dependency_extraction.downstream", self.downstream
+            yield _DOWNSTREAM, self.downstream
 
 
 class Mapper:
@@ -79,16 +81,19 @@ class Mapper:
             (found[f"validation[{number}].rule"], each.message) for number, each in enumerate(settings.rules)
         ]
         self._fields = [(_camel_case(key), found[f"field_mapping.{key}"]) for key in settings.field_mapping]
-        self._upstream = found.get("dependency_extraction.upstream")
-        self._downstream = found.get("dependency_extraction.downstream")
+        self._upstream, self._downstream = found.get(_UPSTREAM), found.get(_DOWNSTREAM)
         self._is_identity = self._kinds is None and not found
+        dependencies = [(key, found[key]) for key in (_UPSTREAM, _DOWNSTREAM) if key in found]
+        self.adding: Final = {key: each.name for key, each in [*self._fields, *dependencies]}
+        """The expressions that add something to an entity: of each a key, and the name for messages."""
 
-    def map(self, change: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def map(self, change: Mapping[str, Any], silent: set[str] | None = None) -> Mapping[str, Any] | None:
         """Return *change* with what the mapping adds, or None where `entity_types` or a filter leaves its entity out.
 
         A delete, and what is no change, comes back as it is: whoever checks it says what is wrong. *change* is never
         altered, but parts of it are shared with the answer. Raises ValidationError, which names the entity, for a rule
-        that does not hold and for an expression that finds what cannot be used.
+        that does not hold and for an expression that finds what cannot be used. From *silent*, keys
+        of :attr:`adding`, those are taken whose expression found something.
         """
         entity, op = change.get("entity"), change.get("op")
         if self._is_identity or not (op is None or op == "upsert") or not isinstance(entity, dict):
@@ -100,7 +105,7 @@ class Mapper:
             if not all(each.holds(entity) for each in self._filters):
                 return None
             self._check(entity)
-            return self._extended(change, entity)
+            return self._extended(change, entity, silent)
         except ValidationError as error:
             name = _entity_name(entity)
             raise ValidationError(*((place, f"{sentence} ({name})") for place, sentence in error.faults)) from None
@@ -110,10 +115,14 @@ class Mapper:
         if faults:
             raise ValidationError(*faults)
 
-    def _extended(self, change: Mapping[str, Any], entity: dict[str, Any]) -> Mapping[str, Any]:
+    def _extended(
+        self, change: Mapping[str, Any], entity: dict[str, Any], silent: set[str] | None
+    ) -> Mapping[str, Any]:
         found = {key: value for key, each in self._fields if not _is_nothing(value := _found(each, entity, key))}
         added = _targets(self._upstream, entity, "/service/dependencies")
         dependents = _targets(self._downstream, entity, "/entity/spec/dependencyOf")
+        if silent:
+            silent.difference_update(found, [_UPSTREAM] if added else (), [_DOWNSTREAM] if dependents else ())
         extended = dict(change)
         service = change.get("service")
         if (found or added) and (service is None or isinstance(service, dict)):

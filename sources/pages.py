@@ -15,7 +15,10 @@ from sources.leases import DATABASE_AWAY
 PATIENCE_SECONDS: Final = 300.0
 """How long a source may take for one page."""
 _AHEAD: Final = 2
-"""One page is ready and the next is read: neither the source nor Postgres waits for the other."""
+"""One page is ready, or looked through, and the next is read: neither the source nor Postgres waits for the other."""
+_TURNS: Final = 4
+"""For so many turns of the loop a page waits to be looked through. By then the source has sent its next question, and
+whoever waited for Postgres has gone on: neither is kept waiting meanwhile."""
 BARREN_PAGES: Final = 3
 """After so many equal pages in a row that hold only what the run has seen, a source is taken to repeat itself."""
 EMPTY_PAGES: Final = 10_000
@@ -36,15 +39,18 @@ class PageReader(Generic[T]):
     ) -> None:
         self._generator, self._sight = generator, sight
         self._patience = patience
+        self._given = asyncio.Queue[Page | Exception | None]()
         self._ready = asyncio.Queue[T | Exception | None]()
         self._room = asyncio.Semaphore(_AHEAD)
         self._reading: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     async def next(self) -> T | None:
         """Return the next page, None after the last one. Raises what the source raised. Not to be called after that."""
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
             self._reading.add_done_callback(self._break_off)
+            self._looking = asyncio.create_task(self._look())
         page = await self._ready.get()
         self._room.release()
         if isinstance(page, Exception):
@@ -52,33 +58,45 @@ class PageReader(Generic[T]):
         return page
 
     async def close(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reading
+        for task in (self._reading, self._looking):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         with suppress(Exception):
             await self._generator.aclose()
 
     async def _read(self) -> None:
         while True:
             await self._room.acquire()
+            given: Page | Exception | None
             try:
-                page = await self._next()
-                # What Postgres has answered meanwhile goes first: it would have nothing to do.
-                await asyncio.sleep(0)
-                ready = None if page is None else self._sight(page)
+                given = await self._next()
             except Exception as error:  # noqa: BLE001 - whoever takes the pages is told of it, after those before it
+                given = error
+            self._given.put_nowait(given)
+            if not isinstance(given, Page):
+                return
+
+    async def _look(self) -> None:
+        """Look through what was read, while the source is asked for the next. (It is asked by one task alone: what it
+        opens over several pages it may have to close in the same one.)
+        """
+        while isinstance(given := await self._given.get(), Page):
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            try:
+                self._ready.put_nowait(self._sight(given))
+            except Exception as error:  # noqa: BLE001 - as above
                 self._ready.put_nowait(error)
                 return
-            self._ready.put_nowait(ready)
-            if ready is None:
-                return
+        self._ready.put_nowait(given)
 
     def _break_off(self, reading: "asyncio.Task[None]") -> None:
         # Where a source lets something of its own be cancelled, nothing would come, and be waited for.
         if reading.cancelled():
             broken = "the source broke off: something within it was cancelled"
-            self._ready.put_nowait(SourceUnreachableError(broken))
+            self._given.put_nowait(SourceUnreachableError(broken))
 
     async def _next(self) -> Page | None:
         try:

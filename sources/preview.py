@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from schemas.statements import statements
 from sources.base import Page
 from sources.connector import Connector
+from sources.effect import doubts
 from sources.guard import allows
 from sources.leases import Connection, Pool, autocommitting
 from sources.ledger import Known, Ledger
@@ -37,6 +38,8 @@ class Preview:
     unchanged: int = 0
     filtered: int = 0
     problem: str | None = None
+    doubts: list[str] = field(default_factory=list)
+    """What of the settings was without effect."""
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class _Reading:
     total: int | None = None
     read: int = 0
     left_out: LeftOut = field(default_factory=LeftOut)
+    silent: set[str] = field(default_factory=set)
 
 
 async def preview(
@@ -58,7 +62,7 @@ async def preview(
 
     Raises what the source raises: a run would have failed there, and deleted nothing.
     """
-    ledger, result, reading = Ledger(connector.id, cluster), Preview(), _Reading()
+    ledger, result, reading = Ledger(connector.id, cluster), Preview(), _Reading(silent=set(connector.sieve.adding))
     pages = connector.source.pages(None)
     reader, treadmill = PageReader(pages, lambda page: sighted(page, connector.sieve)), Treadmill(None)
     try:
@@ -71,8 +75,11 @@ async def preview(
             again = {
                 ref: known[ref]._replace(is_seen=True) if ref in known else _seen(ref) for ref in reading.seen & refs
             }
-            moment = Moment(now_ms=int(time.time() * 1000), left_out=reading.left_out)
+            moment = Moment(now_ms=int(time.time() * 1000), left_out=reading.left_out, silent=reading.silent)
             sift(found, {**known, **again}, connector.sieve, moment, sifted)
+            for each in found if reading.silent else ():
+                if each.entity_ref in sifted.seen:
+                    connector.sieve.hear(each, reading.silent)
             _add(page, sifted, known, result, reading)
             treadmill.look(page, fresh=sifted.fresh, again=sifted.again)
             told(len(reading.seen))
@@ -81,6 +88,8 @@ async def preview(
     async with pool.connection() as connection:
         rows = await _held_rows(connector, connection, cluster)
     _judge(connector, rows, result, reading)
+    mapped = len(result.new) + len(result.changed) + result.unchanged
+    result.doubts += doubts(connector.sieve.adding, reading.silent, mapped=mapped, left_out=result.filtered)
     return result
 
 
@@ -109,6 +118,7 @@ def _add(page: Page, sifted: Sifted, known: dict[str, Known], result: Preview, r
     reading.unread |= {*sifted.guarded, *page.unread}
     reading.problems += (f"{scope or 'all'}: {reason}" for scope, reason in page.unread.items())
     reading.total = reading.total if page.total is None else page.total
+    result.doubts += page.doubts
     reading.read += sifted.fresh + sifted.filtered + len(sifted.refusals) + page.left_out
 
 

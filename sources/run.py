@@ -7,16 +7,18 @@ from typing import Final, Literal
 
 import structlog
 
-from schemas.errors import CursorExpiredError, PartialRunError
-from sources.base import Cursor, Page
+from schemas.errors import CursorExpiredError, LeaseLostError, PartialRunError
+from sources.base import Cursor
 from sources.connector import Connector, Place
-from sources.leases import Lease, autocommitting
-from sources.ledger import Compared, Ledger
+from sources.effect import doubts
+from sources.leases import DATABASE_AWAY, Lease, autocommitting
+from sources.ledger import Ledger
 from sources.pages import PageReader, Treadmill
 from sources.publisher import Publisher
 from sources.sifting import LeftOut, Moment, Sifted, Sighted, said, sift, sighted
-from sources.states import Counts, Progress, State, States
+from sources.states import State, States
 from sources.sweep import Sweep
+from sources.unsaved import Unsaved
 
 log = structlog.get_logger(__name__)
 
@@ -35,21 +37,22 @@ class Report:
 
 
 class Run:
-    """The run that *state* speaks of: a new one, or one that goes on after its last acknowledged page."""
+    """The run that *state* speaks of: a new one, or one that goes on after the last page that was saved."""
 
     def __init__(self, connector: Connector, place: Place, lease: Lease, state: State) -> None:
         if state.run is None:
             raise ValueError("the state has no run")
         self.moved_at = 0.0
-        """Until when it gets on, on the clock of `time.monotonic`: when a page was last saved, or what is gone was
+        """Until when it gets on, on the clock of `time.monotonic`: when a page was last taken, or what is gone was
         deleted; while it rests, when it goes on.
         """
         self._connector, self._place, self._lease, self._state = connector, place, lease, state
-        self._run, self._left_out = state.run, LeftOut()
+        self._run, self._left_out, self._silent = state.run, LeftOut(), set(connector.sieve.adding)
         self._publisher = Publisher(place.client, place.topics.changes(connector.id))
         self._ledger, self._states = Ledger(connector.id, place.cluster), States(connector.id)
         self._log = log.bind(connector=connector.id, run=state.run)
         self._is_paused = False
+        self._unsaved = Unsaved()
         self._last: Cursor | None = state.cursor
 
     async def go(self, stop: asyncio.Event) -> Report:
@@ -66,6 +69,7 @@ class Run:
             return Report(ending="interrupted")
         self._place.reached("run.swept")
         _raise_if_partial(state, shortage)
+        self._doubt(state)
         return Report(ending="complete", since=None if state.has_duplicates else state.cursor, deleted=deleted)
 
     async def _read(self, stop: asyncio.Event) -> bool:
@@ -78,9 +82,17 @@ class Run:
         sieve = self._connector.sieve
         reader, treadmill = PageReader(pages, lambda page: sighted(page, sieve)), Treadmill(cursor)
         try:
-            return await self._bursts(reader, treadmill, stop)
+            is_end = await self._bursts(reader, treadmill, stop)
+        except (LeaseLostError, *DATABASE_AWAY):
+            raise
+        except Exception:
+            # What was taken before it stays taken.
+            await self._save()
+            raise
         finally:
             await reader.close()
+        await self._save()
+        return is_end
 
     async def _bursts(self, reader: PageReader[Sighted], treadmill: Treadmill, stop: asyncio.Event) -> bool:
         ends_at = time.monotonic() + self._connector.burst_seconds
@@ -88,7 +100,7 @@ class Run:
         try:
             while True:
                 coming = asyncio.create_task(reader.next())
-                await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
+                await self._wait(coming, stopping)
                 if not coming.done():
                     return False
                 sight = coming.result()
@@ -97,18 +109,29 @@ class Run:
                 sifted = await self._take(sight)
                 self._moved()
                 treadmill.look(sight.page, fresh=sifted.fresh, again=sifted.again)
-                if self._is_paused or stop.is_set():
-                    return False
                 if time.monotonic() >= ends_at:
                     await self._rest(stopping)
                     ends_at = time.monotonic() + self._connector.burst_seconds
+                if self._is_paused or stop.is_set():
+                    return False
         finally:
             stopping.cancel()
             if coming is not None:
                 coming.cancel()
 
+    async def _wait(self, coming: "asyncio.Task[Sighted | None]", stopping: "asyncio.Task[bool]") -> None:
+        """Wait for the next page, or until the run is to end. What waits to be saved does not wait for it."""
+        waited_for, first = (coming, stopping), asyncio.FIRST_COMPLETED
+        done, _ = await asyncio.wait(waited_for, timeout=self._unsaved.seconds_left, return_when=first)
+        if not done:
+            await self._save()
+            await asyncio.wait(waited_for, return_when=first)
+
     async def _rest(self, stopping: "asyncio.Task[bool]") -> None:
         """Leave the source alone between two bursts."""
+        await self._save()
+        if self._is_paused:
+            return
         async with self._place.pool.connection() as connection:
             await self._lease.renew(connection)
             await self._states.set_phase(connection, self._run, "interstitial")
@@ -117,22 +140,32 @@ class Run:
         self._moved()
 
     async def _take(self, sight: Sighted) -> Sifted:
-        """Publish what is new of a page, and save that it was once Kafka has acknowledged it."""
+        """Publish what is new of a page, and save that it was once Kafka has acknowledged it. A page that published
+        nothing is saved with those that follow it at once.
+        """
         self._place.reached("page.read")
         page, found, result = sight
-        moment = Moment(now_ms=self._lease.now_ms(), is_full=self._state.is_full, left_out=self._left_out)
+        moment = Moment(
+            now_ms=self._lease.now_ms(), is_full=self._state.is_full, left_out=self._left_out, silent=self._silent
+        )
+        asked = said(found, self._connector.sieve, moment)
+        if self._unsaved.knows(asked.refs):
+            await self._save()
         async with self._place.pool.connection() as connection, autocommitting(connection):
-            compared = await self._ledger.compare(connection, self._run, said(found, self._connector.sieve, moment))
+            compared = await self._ledger.compare(connection, self._run, asked)
         other = [each for each in found if each.entity_ref in compared.other]
         result.same = result.unchanged = len(found) - len(other)
         sift(other, compared.other, self._connector.sieve, moment, result)
         for place, reason in result.refusals:
             self._log.warning("connector.document_refused", place=place, reason=reason)
+        for doubt in page.doubts:
+            self._log.warning("connector.without_effect", reason=doubt)
         if result.prepared:
             await self._publish(result)
         self._place.reached("page.published")
-        await self._save(page, result, compared)
-        self._place.reached("page.saved")
+        self._unsaved.add(page, result, compared, asked.refs)
+        if self._unsaved.is_due:
+            await self._save()
         return result
 
     async def _publish(self, sifted: Sifted) -> None:
@@ -143,22 +176,21 @@ class Run:
         self._lease.check()
         await asyncio.to_thread(self._publisher.publish, [each.draft for each in sifted.prepared])
 
-    async def _save(self, page: Page, sifted: Sifted, compared: Compared) -> None:
-        run, counts = self._run, _counts(page, sifted)
-        progress = Progress(
-            cursor=page.cursor,
-            total=page.total,
-            guarded=sifted.guarded,
-            unread=page.unread,
-            covers=page.covers,
-            has_duplicates=sifted.again > 0,
-        )
+    async def _save(self) -> None:
+        """Save what was taken. Not to be tried again when it fails: Postgres may have saved it all the same, and it
+        would count twice. The run reads it again.
+        """
+        run, taken, self._unsaved = self._run, self._unsaved, Unsaved()
+        if taken.progress is None:
+            return
         async with self._place.pool.connection() as connection, self._lease.proven(connection):
-            await self._ledger.write(connection, run, [each.entry for each in sifted.prepared])
-            await self._ledger.see(connection, run, sifted.seen | sifted.spared, compared)
-            await self._ledger.withdraw(connection, run, sifted.withdrawn)
-            self._is_paused = await self._states.save_page(connection, run, progress, counts)
+            await self._ledger.write(connection, run, taken.entries)
+            await self._ledger.see(connection, run, taken.seen, taken.compared)
+            await self._ledger.withdraw(connection, run, taken.withdrawn)
+            self._is_paused = await self._states.save_page(connection, run, taken.progress, taken.counts)
+        counts = taken.counts
         self._place.metrics.took(self._connector.id, counts.published, counts.unchanged, counts.refused)
+        self._place.reached("page.saved")
 
     async def _progress(self) -> State:
         async with self._place.pool.connection() as connection:
@@ -167,25 +199,19 @@ class Run:
                 await self._states.set_phase(connection, self._run, "sweep")
             return state
 
+    def _doubt(self, state: State) -> None:
+        """Tell what of the mapping was without effect, where this run has mapped every entity there is."""
+        adding = self._connector.sieve.adding
+        if state.mode == "complete" and self._state.pages == 0 and state.published == state.entities:
+            for doubt in doubts(adding, self._silent, mapped=state.published, left_out=state.filtered):
+                self._log.warning("connector.without_effect", reason=doubt)
+
     def _moved(self) -> None:
         self.moved_at = time.monotonic()
 
     async def _sweep(self, state: State, stop: asyncio.Event) -> int | None:
         sweep = Sweep(self._connector, self._place, self._publisher, self._lease, moved=self._moved)
         return await sweep.absent(self._run, state, stop)
-
-
-def _counts(page: Page, sifted: Sifted) -> Counts:
-    published = len(sifted.prepared)
-    return Counts(
-        pages=1,
-        entities=sifted.fresh,
-        published=published,
-        unchanged=sifted.unchanged,
-        filtered=sifted.filtered,
-        refused=len(sifted.refusals),
-        left_out=page.left_out,
-    )
 
 
 def _shortage(state: State) -> str:

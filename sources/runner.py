@@ -59,7 +59,7 @@ class Runner:
 
     @property
     def waited(self) -> float:
-        """For how many seconds nothing went on: no page was saved, nothing deleted, nobody could look at what is due. A
+        """For how many seconds nothing went on: no page was taken, nothing deleted, nobody could look at what is due. A
         rest between two bursts is no such time.
         """
         return max(0.0, time.monotonic() - max(self._moved_at, 0.0 if self._run is None else self._run.moved_at))
@@ -219,10 +219,10 @@ class Runner:
                 next_full_at=next_full(self._connector.schedule, state.started_at or now),
             )
             await self._states.close_run(connection, run, "complete")
-            if state.mode == "complete":
+            census = await self._ledger.census(connection)
+            if census.elsewhere and state.mode == "complete":
                 await self._ledger.forget_other_clusters(connection)
             await self._ledger.forget_seen(connection, but=0)
-            census = await self._ledger.census(connection)
             self.state = await self._states.read(connection)
         rest = (planned - now).total_seconds()
         self._place.metrics.completed(self.id, seconds=seconds, entities=census.entities, rest_seconds=rest)

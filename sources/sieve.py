@@ -4,6 +4,7 @@ Nothing here reads a clock or writes anything.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
@@ -12,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 import orjson
 
 from schemas.canonical import canonical_json
+from schemas.errors import ValidationError
 from schemas.refs import DEFAULT_NAMESPACE, DEFAULT_TENANT, EntityRef, entity_key
 from sources.base import Item
 from sources.ledger import Entry, Gone, Known
@@ -62,6 +64,8 @@ class Sieve:
         renewal: timedelta | None = None,
     ) -> None:
         self._connector, self._mapper = connector, mapper
+        self.adding: Final = mapper.adding
+        """See :attr:`sources.mapping.Mapper.adding`."""
         self._tenant, self._is_complete = tenant, is_complete
         self._renewal = renewal
         self.fingerprint: Final = f"{mapper.fingerprint}:{tenant}:{int(is_complete)}"
@@ -93,12 +97,15 @@ class Sieve:
             return "renewed"
         return "unchanged"
 
-    def prepared(self, candidate: Candidate, known: Known | None, now_ms: int) -> Prepared | None:
+    def prepared(
+        self, candidate: Candidate, known: Known | None, now_ms: int, silent: set[str] | None = None
+    ) -> Prepared | None:
         """Return the change to publish; None when the connector leaves the entity out. Raises Skippable.
 
-        It was observed *now_ms*, in epoch ms, unless the source names a time that has come already.
+        It was observed *now_ms*, in epoch ms, unless the source names a time that has come already. *silent*: see
+        :meth:`sources.mapping.Mapper.map`.
         """
-        change = self._mapper.map(candidate.item.change)
+        change = self._mapper.map(candidate.item.change, silent)
         if change is None:
             return None
         seen_at = now_ms if known is None else max(now_ms, known.observed_at + 1)
@@ -118,6 +125,11 @@ class Sieve:
         )
         # The record's own time is that of the same clock: the processor reads no observedAt far ahead of it.
         return Prepared(draft=replace(draft, timestamp=now_ms), entry=entry)
+
+    def hear(self, candidate: Candidate, silent: set[str]) -> None:
+        """Take from *silent* what finds something in an entity that is not published."""
+        with suppress(ValidationError):
+            self._mapper.map(candidate.item.change, silent)
 
     def deletion(self, gone: Gone, now_ms: int) -> Draft:
         """See :func:`deletion`."""

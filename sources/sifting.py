@@ -91,6 +91,8 @@ class Moment:
     is_full: bool = False
     left_out: LeftOut = field(default_factory=LeftOut)
     """Of the run so far."""
+    silent: set[str] = field(default_factory=set)
+    """Of the run so far: keys of the mapping's expressions that have found nothing yet."""
 
 
 def said(found: Sequence[Candidate], sieve: Sieve, moment: Moment) -> Said:
@@ -142,7 +144,7 @@ def sift(
 
 def _prepare(each: Candidate, before: Known | None, sieve: Sieve, moment: Moment, result: Sifted) -> None:
     try:
-        prepared = sieve.prepared(each, before, moment.now_ms)
+        prepared = sieve.prepared(each, before, moment.now_ms, moment.silent)
     except Skippable as error:
         if moment.left_out.is_new(each.entity_ref):
             result.refusals.append((each.item.place, str(error)))

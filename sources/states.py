@@ -80,10 +80,13 @@ class Counts:
     deleted: int = 0
     held: int = 0
 
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(Counts)})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a run stands after a page."""
+    """Where a run stands after a page, or after several."""
 
     cursor: Mapping[str, Any] | None
     total: int | None

@@ -49,7 +49,7 @@ def mcp(
     if http is not None and token is not None:
         raise ConfigError(f"with --http each caller sends a token of its own: leave out --token and {TOKEN_VARIABLE}")
     if url is None:
-        installation = opened(config, data_dir)
+        installation = opened(config, data_dir, is_beside_up=False)
         api = installation.config.api
         found = installation.running and installation.running.api
         url = found or f"http://{f'[{api.host}]' if ':' in api.host else api.host}:{api.port}"

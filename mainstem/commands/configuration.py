@@ -13,6 +13,7 @@ from mainstem.configuration.connector import ConnectorConfig
 from mainstem.configuration.loading import load_rest
 from mainstem.configuration.secrets import SecretRef, secret_refs
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
+from mainstem.terminal import counted
 from schemas.errors import ConfigError
 
 configuration_check: Final = group("Check the configuration.")
@@ -25,15 +26,14 @@ def check(config: ConfigOption = None, data_dir: DataDirOption = DEFAULT_DATA_DI
     Example: mainstem config check --config mainstem.yaml
     """
     try:
-        installation = opened(config, data_dir)
+        installation = opened(config, data_dir, is_beside_up=False)
     except ConfigError as error:
         raise ConfigError("\n".join([str(error), *_faults_of_the_rest(config, data_dir)])) from None
     if faults := list(_faults(installation)):
         raise ConfigError("\n".join(faults))
     _warn_of_missing_directories(installation)
     _warn_of_missing_secrets(installation)
-    count = len(installation.config.connectors)
-    told = f"{count} connector{'' if count == 1 else 's'}"
+    told = counted(len(installation.config.connectors), "connector")
     origin = installation.config.origin
     if origin.file in origin.texts:
         typer.echo(f"{origin.file}: right; {told}")

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
+import psycopg
 import typer
 
 from mainstem.commands.connector_desk import IdArgument, Pool, pooled
@@ -12,8 +13,8 @@ from mainstem.configured import configured as steerable
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.log import warn
 from mainstem.person import who
-from mainstem.terminal import visible
-from schemas.errors import ConfigError, TopicMismatchError, UnknownNameError
+from mainstem.terminal import counted, visible
+from schemas.errors import ConfigError, Fatal, SourceError, TopicMismatchError, UnknownNameError
 from schemas.refs import DEFAULT_TENANT
 from sources.guard import Limits, allows
 
@@ -47,14 +48,24 @@ def diff(
     from mainstem.roles.connectors import runnable  # noqa: PLC0415
     from sources.http import told  # noqa: PLC0415
     from sources.preview import preview  # noqa: PLC0415
+    from sources.runner import reason  # noqa: PLC0415
 
     (found,) = runnable(installation, [connector], keeps=False)
     cluster = installation.cluster.cluster_id()
     set_on_retry_hooks([lambda details: warn(told(details))])
 
     async def previewed(pool: Pool) -> "Preview":
-        with RecordsBar("reading") as bar:
-            return await preview(found, pool, cluster, told=lambda count: bar.show(count, count))
+        try:
+            with RecordsBar("reading") as bar:
+                return await preview(found, pool, cluster, told=lambda count: bar.show(count, count))
+        except (psycopg.Error, Fatal):
+            raise
+        except Exception as error:  # noqa: BLE001 - a source may raise whatever its system does
+            raise SourceError(
+                f"the source of connector {connector} could not be read, and a run would fail there too:"
+                f" {reason(error).removeprefix(f'connector {connector}: ')}; mend the source or the connector's"
+                " `connection`, and try again"
+            ) from None
 
     result = pooled(installation, previewed)
     if as_json:
@@ -107,7 +118,7 @@ def forget(
         typer.echo(orjson.dumps({"connector_id": connector, "deleted": done}))
     else:
         then = f"{connector} is paused" if whose.runs_here else "what others publish next counts"
-        typer.echo(f"{connector}: {done} {'entity' if done == 1 else 'entities'} deleted; {then}")
+        typer.echo(f"{connector}: {counted(done, 'entity')} deleted; {then}")
 
 
 def _require_topic(installation: Installation, connector: str) -> None:
@@ -128,9 +139,10 @@ def _ask(connector: str, count: int, *, yes: bool) -> None:
         return
     if not typer.get_text_stream("stdin").isatty():
         raise ConfigError(
-            f"connector {connector} holds {count} entities, more than its deletion guard lets pass: repeat with --yes"
+            f"connector {connector} holds {counted(count, 'entity')}, more than its deletion guard lets pass:"
+            " repeat with --yes"
         )
-    typer.confirm(f"Delete all {count} entities that connector {connector} holds?", abort=True)
+    typer.confirm(f"Delete all that connector {connector} holds, {counted(count, 'entity')}?", abort=True)
 
 
 def _document(result: "Preview") -> dict[str, Any]:
@@ -143,6 +155,7 @@ def _document(result: "Preview") -> dict[str, Any]:
         "deleted": result.deleted,
         "held": result.held,
         "problem": result.problem,
+        "doubts": result.doubts,
     }
 
 
@@ -163,3 +176,5 @@ def _print(result: "Preview", limit: int) -> None:
     typer.echo(f"unchanged: {result.unchanged}, filtered out: {result.filtered}")
     if result.problem:
         typer.echo(f"nothing would be deleted of what was not read: {result.problem}")
+    for doubt in result.doubts:
+        typer.echo(f"warning: {visible(doubt)}")

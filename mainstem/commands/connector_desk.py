@@ -20,8 +20,9 @@ from mainstem.configured import configured
 from mainstem.installation import Installation
 from mainstem.log import warn
 from mainstem.person import who
+from mainstem.terminal import counted
 from schemas.database import sentences
-from schemas.errors import ConfigError, CursorExpiredError, UnknownNameError
+from schemas.errors import ConfigError, CursorExpiredError, UnavailableError, UnknownNameError
 from sources import steering
 from sources.steering import Configured, Hold
 
@@ -30,6 +31,10 @@ T = TypeVar("T")
 POLL_SECONDS: Final = 0.5
 LONELY_SECONDS: Final = 10.0
 """A request that nobody took up for so long is told of: a runner looks every second."""
+FORSAKEN_SECONDS: Final = 300.0
+"""After so long nobody waits for it any more: no run that ended, and no lease, stands in the way that long."""
+
+_REMEDY: Final = "start `mainstem connectors run` or `up`; one that began before the connector was there, start again"
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The connector.")]
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
@@ -64,6 +69,10 @@ class Desk:
             known = ", ".join(sorted(installation.connector_ids)) or "none"
             raise UnknownNameError(f"connector {connector_id} is not configured; configured are: {known}") from None
 
+    @property
+    def hindrance(self) -> str | None:
+        return hindrance(self._installation, self.connector)
+
     def do(self, work: Work[T]) -> T:
         return connected(self._installation, work)
 
@@ -91,10 +100,22 @@ class Desk:
         if as_json:
             typer.echo(orjson.dumps({"hold_id": str(hold.hold_id), "state": verdict.state, "count": len(hold.refs)}))
         else:
-            typer.echo(f"{connector.id}: {len(hold.refs)} held deletions are {verdict.state}")
+            typer.echo(f"{connector.id}: {counted(len(hold.refs), 'held deletion')} {verdict.state}")
 
     def tell(self, sentence: str, *, as_json: bool) -> None:
         typer.echo(orjson.dumps(self.status()) if as_json else sentence)
+
+
+def hindrance(installation: Installation, connector: Configured) -> str | None:
+    """Return why nobody runs an enabled connector, nor goes by what is configured for it, although `up` runs; None
+    where nothing is known to be in the way.
+    """
+    if not connector.enabled or not installation.up_began_without(connector.id):
+        return None
+    return (
+        f"the running `up` does not know connector {connector.id}, which was configured or enabled after it began:"
+        " start `up` again"
+    )
 
 
 def connected(installation: Installation, work: Work[T]) -> T:
@@ -127,6 +148,7 @@ async def ended(connection: AsyncConnection, connector: Configured, newest: int,
     attempt. *failures*: how many there were in a row before it was asked for.
 
     One that ended because its cursor led nowhere is no answer, and no failure: one that reads everything follows.
+    Raises UnavailableError where nobody begins one.
     """
     began, is_told, read = time.monotonic(), False, 0
     with RecordsBar(f"{connector.id}: entities read") as bar:
@@ -138,14 +160,16 @@ async def ended(connection: AsyncConnection, connector: Configured, newest: int,
                 now = await steering.status(connection, connector)
                 has_failed = now.consecutive_failures > failures
                 if rows[0]["error_class"] == CursorExpiredError.__name__ and not has_failed:
-                    newest, read = rows[0]["run"], 0
+                    newest, read, began = rows[0]["run"], 0, time.monotonic()
                 elif rows[0]["ended_at"] is not None:
                     return standings.run(rows[0])
                 elif has_failed:
                     return standings.failed_run(rows[0], now)
+            elif time.monotonic() - began > FORSAKEN_SECONDS:
+                raise UnavailableError(f"nobody began a run of {connector.id}: {_REMEDY}")
             elif not is_told and time.monotonic() - began > LONELY_SECONDS:
                 is_told = True
-                warn(f"nobody has begun a run of {connector.id} yet: does `mainstem connectors run` or `up` run?")
+                warn(f"nobody has begun a run of {connector.id} yet: {_REMEDY}")
             await asyncio.sleep(POLL_SECONDS)
 
 

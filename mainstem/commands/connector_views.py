@@ -7,9 +7,9 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from mainstem.terminal import cell, visible
+from mainstem.terminal import cell, counted, visible
 from mainstem.terminal import table as columns
-from sources.steering import Hold, Residue
+from sources.steering import Hold
 
 REFS_SHOWN: Final = 20
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -28,8 +28,8 @@ def table(statuses: Iterable[dict[str, Any]], console: Console) -> None:
     console.print(shown if shown.row_count else "no connectors are configured")
 
 
-def detail(status: dict[str, Any], residue: Residue, console: Console) -> None:
-    """Print all that is known of one connector."""
+def detail(status: dict[str, Any], console: Console) -> None:
+    """Print all that is known of one connector: its status, with what is not as the source has it."""
     shown = Table.grid(padding=(0, 2))
     error, progress = status["last_error"], status["progress"]
     rows = {
@@ -40,13 +40,13 @@ def detail(status: dict[str, Any], residue: Residue, console: Console) -> None:
         "last success": told(status["last_success_at"]),
         "next run": told(status["next_run_at"], none="none"),
         "failures in a row": str(status["consecutive_failures"]),
-        "last error": f"{error['class']}, {told(error['at'])}: {error['message'] or ''}" if error else "none",
+        "last error": f"{_reason(error)} ({told(error['at'])})" if error else "none",
         "held deletions": str(status["held_deletions"]),
-        "kept though gone": str(residue.kept),
-        "refused by the newest run": _refused(residue.refused, status["connector_id"]),
+        "kept though gone": str(status["kept"]),
+        "refused by the newest run": _refused(status["refused"], status["connector_id"]),
     }
     if progress:
-        rows["progress"] = f"{progress['entities']} entities in {progress['pages']} pages"
+        rows["progress"] = f"{counted(progress['entities'], 'entity')} in {counted(progress['pages'], 'page')}"
     for name, value in rows.items():
         shown.add_row(cell(name), cell(value))
     console.print(shown)
@@ -54,9 +54,10 @@ def detail(status: dict[str, Any], residue: Residue, console: Console) -> None:
 
 def run_row(connector: str, run: dict[str, Any]) -> str:
     """Return what one run came to, as a line."""
-    counts = ", ".join(f"{run[name]} {name}" for name in ("entities", "published", "deleted", "held", "refused"))
+    others = (f"{run[name]} {name}" for name in ("published", "deleted", "held", "refused"))
+    counts = ", ".join((counted(run["entities"], "entity"), *others))
     error = run["error"]
-    reason = f"; {error['class']}: {visible(error['message'] or '')}" if error else ""
+    reason = f"; {visible(_reason(error))}" if error else ""
     return f"{connector}: run {run['run']} {_ENDINGS.get(run['outcome'], run['outcome'])}: {counts}{reason}"
 
 
@@ -65,7 +66,7 @@ def preview(hold: Hold) -> str:
     refs = [f"  {visible(ref)}" for ref in hold.refs[:REFS_SHOWN]]
     more = [f"  and {len(hold.refs) - REFS_SHOWN} more"] if len(hold.refs) > REFS_SHOWN else []
     head = (
-        f"{len(hold.refs)} of {hold.entities} entities ({hold.percent} %), held {told(hold.created_at)},"
+        f"{len(hold.refs)} of {counted(hold.entities, 'entity')} ({hold.percent} %), held {told(hold.created_at)},"
         f" expires {told(hold.expires_at)}:"
     )
     return "\n".join([head, *refs, *more])
@@ -80,6 +81,11 @@ def told(moment: datetime | str | None, *, none: str = "never") -> str:
     size, unit = next(((size, unit) for size, unit in _UNITS if abs(seconds) >= size), _UNITS[-1])
     amount = f"{int(abs(seconds) // size)} {unit}"
     return f"in {amount}" if seconds < 0 else f"{amount} ago"
+
+
+def _reason(error: dict[str, Any]) -> str:
+    """Return the sentence; its class is for programs, and stands in for a sentence that nobody wrote."""
+    return str(error["message"] or error["class"])
 
 
 def _refused(count: int, connector: str) -> str:

@@ -8,12 +8,13 @@ import orjson
 import typer
 
 from mainstem.api import standings
-from mainstem.commands.connector_desk import Desk, IdArgument, Verdict, connected, ended
+from mainstem.commands.connector_desk import Desk, IdArgument, Verdict, connected, ended, hindrance
 from mainstem.commands.connector_views import detail, run_row, table
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.configured import configured
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
-from mainstem.terminal import screen
+from mainstem.log import warn
+from mainstem.terminal import counted, screen
 from schemas.errors import ConfigError, ConflictError
 from schemas.topics import CONNECTOR_ID
 from sources import steering
@@ -37,6 +38,8 @@ def list_connectors(
     installation = opened(config, data_dir)
     every = sorted(configured(installation.config), key=lambda each: each.id)
     found = connected(installation, lambda connection: steering.statuses(connection, every))
+    for reason in filter(None, (hindrance(installation, each) for each in every)):
+        warn(reason)
     shown = [standings.status(*each) for each in zip(every, found, strict=True)]
     if not as_json:
         table(shown, screen())
@@ -58,10 +61,14 @@ def status(
       mainstem connectors status git
     """
     desk = Desk(opened(config, data_dir), connector)
+    if desk.hindrance:
+        warn(desk.hindrance)
+    residue = desk.do(lambda connection: steering.residue(connection, desk.connector))
+    shown = desk.status() | {"refused": residue.refused, "kept": residue.kept}
     if as_json:
-        typer.echo(orjson.dumps(desk.status()))
+        typer.echo(orjson.dumps(shown))
     else:
-        detail(desk.status(), desk.do(lambda connection: steering.residue(connection, desk.connector)), screen())
+        detail(shown, screen())
 
 
 def sync(
@@ -82,6 +89,9 @@ def sync(
       mainstem connectors sync git --changes --wait
     """
     desk = Desk(opened(config, data_dir), connector)
+    if desk.hindrance:
+        # Another that runs connectors may know it.
+        warn(desk.hindrance)
     before = desk.status() if wait else {}
     if before.get("state") == "paused":
         raise ConflictError(f"connector {connector} is paused: run `mainstem connectors resume {connector}` first")
@@ -222,7 +232,7 @@ def _announce(installation: Installation, connector: str, op: Any, *, as_json: b
         told = {"connector_id": connector, "op": op, "observed_at": now, "partitions": partitions}
         typer.echo(orjson.dumps(told))
     else:
-        typer.echo(f"{connector}: {op} is said to {partitions} partitions")
+        typer.echo(f"{connector}: {op} is said to {counted(partitions, 'partition')}")
 
 
 COMMANDS: Final[dict[str, Callable[..., None]]] = {

@@ -26,7 +26,7 @@ from mainstem.dead_letters.letters import DeadLetter, Filter, LetterId
 from mainstem.dead_letters.reading import NotFound
 from mainstem.installation import DEFAULT_DATA_DIR
 from mainstem.person import who
-from mainstem.terminal import screen, visible
+from mainstem.terminal import counted, screen, visible
 from schemas.errors import ConfigError
 
 app = group("What was set aside: look at it, replay it, discard it.")
@@ -176,7 +176,7 @@ def _chosen(
     if wanted.is_empty:
         raise ConfigError(f"nothing to {verb}: name dead letters by PARTITION/OFFSET, or filter them (--help)")
     count = sum(1 for _ in _scanned(desk, wanted, decided=decided))
-    said = f"{count} dead letter{'' if count == 1 else 's'} to {verb}"
+    said = f"{counted(count, 'dead letter')} to {verb}"
     sys.stderr.write(f"{said}\n")
     if count and not yes:
         if not sys.stdin.isatty():

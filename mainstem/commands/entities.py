@@ -32,7 +32,7 @@ app = group("Merged entities.")
 
 PAGE: Final = 500
 _QUERIES: Final = statements(Path(mainstem.api.__file__).with_name("queries.sql"))
-_FILTERS: Final = ("kinds", "owners", "tiers", "lifecycles", "tags", "refs", "q")
+_FILTERS: Final = ("kinds", "spelled_owners", "tiers", "lifecycles", "tags", "refs", "q")
 
 
 class NotFound(MainstemError):  # noqa: N818 - no fault of anybody's
@@ -54,8 +54,9 @@ def list_entities(
 
     Example: mainstem entities list --kind component --q payments
     """
-    filters = {"kinds": [each.lower() for each in kind] if kind else None, "q": q}
-    rows = _listed(_dsn(config, data_dir, tenant), {**filters, "tenant": tenant})
+    dsn = _dsn(config, data_dir, tenant)
+    filters = {"kinds": [each.lower() for each in kind] if kind else None, "q": _query(dsn, q) if q else None}
+    rows = _listed(dsn, {**filters, "tenant": tenant})
     if as_json:
         for row in rows:
             typer.echo(_json(row))
@@ -118,6 +119,12 @@ def _dsn(config: Path | None, data_dir: Path, tenant: str) -> str:
     installation = opened(config, data_dir)
     require_tenant(installation, tenant)
     return installation.dsn
+
+
+def _query(dsn: str, words: str) -> str:
+    """Return how Postgres looks for all of *words*."""
+    (row,) = _rows(dsn, "query_of", {"words": words})
+    return str(row["query"])
 
 
 def _listed(dsn: str, filters: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ import typer
 
 from mainstem import log
 from mainstem.commands.layout import Commands
+from mainstem.configuration.loading import is_written_here
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from schemas import writers
 from schemas.errors import ConfigError
@@ -15,7 +16,11 @@ CONTEXT: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_co
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Configuration; ./mainstem.yaml where it exists."),
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Configuration; ./mainstem.yaml where it exists, else that of the `up` that runs.",
+    ),
 ]
 DataDirOption = Annotated[
     Path, typer.Option("--data-dir", metavar="DIR", help="Where an `up` on this machine keeps its data.")
@@ -38,9 +43,20 @@ def group(help_text: str) -> Commands:
     return Commands(help=help_text, no_args_is_help=True, context_settings=CONTEXT, rich_markup_mode=None)
 
 
-def opened(config: Path | None, data_dir: Path = DEFAULT_DATA_DIR, *, base_dir: Path | None = None) -> Installation:
-    """Return the installation, after telling its warnings to whoever watches. From now on its schema ids hold."""
-    installation = Installation.open(config, data_dir, base_dir=base_dir)
+def opened(
+    config: Path | None,
+    data_dir: Path = DEFAULT_DATA_DIR,
+    *,
+    base_dir: Path | None = None,
+    is_beside_up: bool = True,
+) -> Installation:
+    """Return the installation, after telling its warnings to whoever watches. From now on its schema ids hold.
+
+    *is_beside_up*: where no configuration is named or is here, it is the one with which the running `up` began.
+    """
+    is_found_here = config is not None or is_written_here()
+    found = Installation.beside(data_dir) if is_beside_up and not is_found_here else None
+    installation = found or Installation.open(config, data_dir, base_dir=base_dir)
     writers.use(installation.schema_registry)
     for warning in installation.config.warnings:
         log.warn(warning)

@@ -13,11 +13,13 @@ import typer
 
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
-from mainstem.configuration.faults import did_you_mean
+from mainstem.configuration.faults import did_you_mean, nearest
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.log import warn
+from mainstem.terminal import visible
 from schemas.changes import FIELDS
 from schemas.errors import ConfigError, Skippable, TopicMismatchError
+from schemas.facts import slips
 from schemas.refs import DEFAULT_TENANT
 from schemas.topics import CONNECTOR_ID, require
 from sources.documents import Document, read_documents
@@ -71,6 +73,7 @@ def publish(
     if not files and not delete:
         files = _standard_input()
     installation = opened(config, data_dir)
+    _warn_of_runs(installation, connector)
     desk = _Desk(installation, connector, is_partial=partial)
     accepted = [*desk.entities(files or []), *desk.deletes(delete or [])]
     if not accepted and not desk.refused:
@@ -89,7 +92,9 @@ class _Desk:
         configured = installation.config.connector(connector)
         self._connector = connector
         self._tenant = configured.tenant if configured else DEFAULT_TENANT
-        self._is_complete = not is_partial and not (configured and configured.complete is False)
+        self._takes_parts = not (configured and configured.is_complete)
+        is_lenient = is_partial or (configured is not None and configured.complete is False)
+        self._is_complete = not (self._takes_parts and is_lenient)
         self.refused = 0
 
     def entities(self, files: Iterable[str]) -> Iterator[Placed]:
@@ -119,7 +124,7 @@ class _Desk:
         try:
             made = draft(change, self._connector, tenant=self._tenant, is_complete=self._is_complete)
         except Skippable as error:
-            hint = "; --partial takes it as a part, of which others bring the rest" if self._is_part(change) else ""
+            hint = f"; {self._of_parts()}" if self._is_part(change) else ""
             self._refuse(place, f"{error}{hint}")
         else:
             yield Placed(place=place, draft=made)
@@ -134,6 +139,11 @@ class _Desk:
             return False
         return True
 
+    def _of_parts(self) -> str:
+        if self._takes_parts:
+            return "--partial takes it as a part, of which others bring the rest"
+        return f"connector {self._connector} takes whole entities alone (connectors[].complete), with --partial as well"
+
     def _refuse(self, place: str, reason: str) -> None:
         self.refused += 1
         sys.stderr.write(f"{place}: {reason}\n")
@@ -147,10 +157,20 @@ def _read(name: str) -> bytes:
         return file.read(MAX_BYTES + 1)
 
 
+def _warn_of_runs(installation: Installation, connector: str) -> None:
+    """A run compares with what runs published: what takes the place of that stays until the source says otherwise."""
+    configured = installation.config.connector(connector)
+    if configured is not None and configured.type != "external":
+        undo = f"`mainstem connectors sync {connector}` brings it back"
+        warn(f"connector {connector} is of type {configured.type}: this replaces what its runs said; {undo}")
+
+
 def _warn_of_unknown(place: str, change: dict[str, Any]) -> None:
     """A change may carry what nobody reads; where it was typed by hand, that is more likely a slip."""
     for name in sorted(change.keys() - FIELDS):
         warn(f"{place}: {name} is ignored; {did_you_mean(name, FIELDS, among='the fields of a change are')}")
+    for key, meant in slips(change.get("service")):
+        warn(f"{place}: service.{visible(key)} is kept as a key of your own; did you mean {meant}?")
 
 
 def _as_change(document: Document) -> dict[str, Any]:
@@ -170,7 +190,10 @@ def _published(
     topic = installation.topics.changes(connector)
     found = installation.cluster.existing([topic]).get(topic)
     if found is None:
-        raise TopicMismatchError(f"topic {topic} does not exist; run `mainstem topics create --connector {connector}`")
+        near = nearest(connector, (each.connector_id for each in installation.config.connectors))
+        meant = f"; did you mean connector {near}?" if near and near != connector else ""
+        remedy = f"run `mainstem topics create --connector {connector}`"
+        raise TopicMismatchError(f"topic {topic} does not exist; {remedy}{meant}")
     require(installation.topics.changes_definition(connector), found)
     publisher = Publisher(installation.client, topic)
     with RecordsBar("publishing", len(accepted)) as bar:

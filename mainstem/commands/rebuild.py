@@ -12,6 +12,7 @@ from mainstem import log
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
 from mainstem.installation import DEFAULT_DATA_DIR
+from mainstem.terminal import counted
 from schemas.errors import ConfigError
 
 
@@ -46,7 +47,7 @@ def rebuild(
     if as_json:
         typer.echo(orjson.dumps({"sink": name, "records": records, "seconds": seconds}))
     else:
-        typer.echo(f"{name} is rebuilt: {records} records read in {seconds} s")
+        typer.echo(f"{name} is rebuilt: {counted(records, 'record')} read in {seconds} s")
 
 
 def _confirm(name: str, means: str) -> None:

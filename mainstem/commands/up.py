@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from mainstem.commands.options import ConfigOption, DataDirOption, opened
 from mainstem.commands.progress import DownloadBar
 from mainstem.installation import DEFAULT_DATA_DIR
+
+log = structlog.get_logger(__name__)
 
 ReadyFileOption = Annotated[
     Path | None,
@@ -32,4 +35,5 @@ def up(
     from mainstem.up import run  # noqa: PLC0415 - the embedded services are not needed by other commands
 
     with DownloadBar() as bar:
-        run(opened(config, data_dir), ready_file=ready_file, progress=bar.show)
+        run(opened(config, data_dir, is_beside_up=False), ready_file=ready_file, progress=bar.show)
+    log.info("up.ended")

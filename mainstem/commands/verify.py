@@ -8,7 +8,7 @@ import typer
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
-from mainstem.terminal import cell, screen, table
+from mainstem.terminal import cell, counted, screen, table
 from mainstem.verification.sides import Difference
 
 if TYPE_CHECKING:
@@ -85,6 +85,6 @@ def _print(report: "Report", limit: int) -> None:
         hidden = len(report.differences) - limit
         if hidden > 0:
             typer.echo(f"and {hidden} more; --limit shows them")
-    typer.echo(f"{report.entities} entities compared, {len(report.differences)} differences")
+    typer.echo(f"{counted(report.entities, 'entity')} compared, {counted(len(report.differences), 'difference')}")
     if report.unsettled:
         typer.echo(f"{report.unsettled} changed at every look: verify again for them")

@@ -1,19 +1,32 @@
 """What can be used as it is written and is perhaps not meant: warnings, which stop nothing."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from mainstem.config import Config
 from mainstem.configuration.connector import ConnectorConfig
 from mainstem.configuration.faults import Faults, KeyPath, did_you_mean
 from schemas.descriptor_kinds import KINDS
+from schemas.facts import FACTS, meant_by, slips
 from schemas.topics import RESERVED_CONNECTORS
 
 _KINDS: Final = sorted(kind.lower() for kind in KINDS)
 _SLIP: Final = 0.8
 """How alike a kind and one of Backstage's are (from 0 to 1) when the one is taken for a slip of the other."""
-_OF_RUNS: Final = ("retry", "sync", "entity_types", "filters", "validation", "field_mapping", "dependency_extraction")
+_FACTS: Final = tuple(re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", fact) for fact in FACTS)
+_OF_RUNS: Final = (
+    "connection",
+    "incremental",
+    "retry",
+    "sync",
+    "entity_types",
+    "filters",
+    "validation",
+    "field_mapping",
+    "dependency_extraction",
+)
 
 
 def about(config: Config, faults: Faults) -> Iterator[str]:
@@ -21,6 +34,8 @@ def about(config: Config, faults: Faults) -> Iterator[str]:
     for number, connector in enumerate(config.connectors):
         place: KeyPath = ("connectors", number)
         yield from _kinds(connector.entity_types or (), (*place, "entity_types"), faults)
+        yield from _facts(connector.field_mapping, (*place, "field_mapping"), faults)
+        yield from _documents(connector, (*place, "connection", "documents"), faults)
         yield from _without_runs(connector, place, faults)
     for number, rule in enumerate(config.merge.rules):
         yield from _kinds(rule.kinds or (), ("merge", "rules", number, "kinds"), faults)
@@ -33,6 +48,26 @@ def _kinds(kinds: Iterable[str], place: KeyPath, faults: Faults) -> Iterator[str
         near = difflib.get_close_matches(kind, _KINDS, n=1, cutoff=_SLIP)
         if near and kind != near[0]:
             yield f"{faults.place((*place, number))}: Backstage has no kind {kind}; did you mean {near[0]}?"
+
+
+def _facts(keys: Collection[str], place: KeyPath, faults: Faults) -> Iterator[str]:
+    """Warn of a key that is nearly a known fact's. Any other may be a fact of somebody's own."""
+    for key in keys:
+        meant = meant_by(key, _FACTS)
+        if meant is not None and meant not in keys:
+            yield _own(faults.place((*place, key)), meant)
+
+
+def _documents(connector: ConnectorConfig, place: KeyPath, faults: Faults) -> Iterator[str]:
+    """The same for the rules of type `git`, where the keys are those of `service` itself."""
+    stated = connector.connection.get("documents") if connector.type == "git" else None
+    for number, rule in enumerate(stated if isinstance(stated, list) else ()):
+        for key, meant in slips(rule.get("service") if isinstance(rule, dict) else None):
+            yield _own(faults.place((*place, number, "service", *key.split("."))), meant)
+
+
+def _own(place: str, meant: str) -> str:
+    return f"{place}: becomes a key of service of your own; did you mean {meant}?"
 
 
 def _without_runs(connector: ConnectorConfig, place: KeyPath, faults: Faults) -> Iterator[str]:

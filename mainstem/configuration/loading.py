@@ -18,6 +18,11 @@ DEFAULT_FILE = Path("mainstem.yaml")
 CONNECTORS_FOLDER = "connectors.d"
 
 
+def is_written_here() -> bool:
+    """Whether :func:`load` would find something without being told a file."""
+    return DEFAULT_FILE.exists() or any(Path(CONNECTORS_FOLDER).glob("*.yaml"))
+
+
 def load(file: Path | None = None, *, environ: Mapping[str, str], base_dir: Path | None = None) -> Config:
     """Read *file*, the connectors in the folder beside it, and the variables over it.
 
@@ -57,6 +62,7 @@ def load_rest(file: Path | None = None, *, environ: Mapping[str, str]) -> Config
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
             _drop(document, places, fault["loc"])
+    places = _told_apart(places)
     document["connectors"] = list(places.values())
     try:
         config = Config.model_validate(document, context=context)
@@ -67,6 +73,14 @@ def load_rest(file: Path | None = None, *, environ: Mapping[str, str]) -> Config
     }
     config._origin = Origin(file=chosen.name, base_dir=chosen.parent, texts={}, warnings=(), places=kept)  # noqa: SLF001
     return config
+
+
+def _told_apart(connectors: Mapping[int, Any]) -> dict[int, Any]:
+    """Return the first connector of each id: a fault is placed by the id, and would be told of the wrong one."""
+    first: dict[object, int] = {}
+    for number, each in connectors.items():
+        first.setdefault(each.get("connector_id", number) if isinstance(each, dict) else number, number)
+    return {number: connectors[number] for number in first.values()}
 
 
 def _drop(document: dict[str, Any], connectors: dict[int, Any], path: tuple[int | str, ...]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from mainstem.configuration.loading import DEFAULT_FILE
+from mainstem.configuration.loading import is_written_here
 from mainstem.demo import voices
 from mainstem.demo.place import TTL_SECONDS
 from mainstem.demo.stage import Stage
@@ -28,7 +28,7 @@ def next_commands(stage: Stage, ref: str, entity: dict[str, Any], observed_at: i
         (folder / f"{connector}.json").write_bytes(orjson.dumps(change, option=orjson.OPT_INDENT_2))
     mainstem = program()
     where = f"--data-dir {_short(stage.data_dir)}"
-    if DEFAULT_FILE.exists():
+    if is_written_here():
         # Without it, commands would follow the reader's own configuration to another installation.
         where = f"--config {_short(stage.data_dir / 'mainstem.yaml')} {where}"
     says = {

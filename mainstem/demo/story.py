@@ -12,6 +12,7 @@ from mainstem.demo.place import TTL_SECONDS
 from mainstem.demo.screen import Screen
 from mainstem.demo.stage import Stage
 from mainstem.demo.voices import GIT, INCIDENT_TOOL, TEAM
+from mainstem.terminal import counted
 from schemas.canonical import canonical_json, content_hash
 
 BOUNDARY_SECONDS: Final = 2.0
@@ -49,14 +50,14 @@ class Story:
 
     def _files(self) -> None:
         wanted = set(self._catalogue.entities)
-        self._screen.step(2, f"Files: connector git (priority 50) publishes {len(wanted)} entities")
+        self._screen.step(2, f"Files: connector git (priority 50) publishes {counted(len(wanted), 'entity')}")
         self._hero.said[GIT] = voices.git(self._catalogue.entities[self._hero.ref])
         seconds = PATIENCE_SECONDS + len(wanted) / MERGES_PER_SECOND
-        with self._screen.waiting(f"{len(wanted)} entities in Postgres"):
+        with self._screen.waiting(f"{counted(len(wanted), 'entity')} in Postgres"):
             self._checks.expect("entities", len(wanted), self._evidence.existing_count, seconds=seconds)
             self._checks.expect("their references", wanted, self._evidence.existing)
             self._hero.expect()
-        refused = f"; {self._catalogue.refused} documents were refused" if self._catalogue.refused else ""
+        refused = f"; refused: {counted(self._catalogue.refused, 'document')}" if self._catalogue.refused else ""
         taken = self._evidence.merge_seconds()
         self._screen.say(f"all merged {taken:.1f} s after the first one was published{refused}")
 

@@ -28,7 +28,7 @@ _SETTINGS = {
     "listen_addresses": "",
     "port": "5432",
     "unix_socket_permissions": "0700",
-    "shared_buffers": "64MB",
+    "shared_buffers": "128MB",
     "max_connections": "100",
     "max_wal_size": "256MB",
     "io_method": "sync",

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictInt, ValidationErr
 from mainstem.configuration.rules import MergeConfig
 from mainstem.configuration.section import Section
 from mainstem.configuration.sentences import sentence
-from mainstem.configuration.values import Duration, WholeSeconds
+from mainstem.configuration.values import Duration, WholeSeconds, not_empty
 from mainstem.policies import rule_of
 from schemas.canonical import canonical_json, pointer
 from schemas.errors import ConfigError, MainstemError
@@ -96,7 +96,7 @@ class _PolicyChange(MergeConfig):
 
 
 class _Body(Section):
-    without: Annotated[tuple[_Connector, ...], Field(min_length=1)] | None = None
+    without: Annotated[tuple[_Connector, ...], AfterValidator(not_empty)] | None = None
     policy: _PolicyChange | None = None
     entity_ref: Annotated[str, AfterValidator(_reference)] | None = None
 

@@ -64,8 +64,9 @@ class Prometheus:
         """Return the alerts that are pending or firing."""
         return list(httpx2.get(f"{self._address}/api/v1/alerts", timeout=20).json()["data"]["alerts"])
 
-    def alert(self, name: str) -> Mapping[str, Any] | None:
-        return next((alert for alert in self.alerts() if alert["labels"]["alertname"] == name), None)
+    def alert(self, name: str, **labels: str) -> Mapping[str, Any] | None:
+        wanted = {"alertname": name, **labels}
+        return next((alert for alert in self.alerts() if wanted.items() <= alert["labels"].items()), None)
 
     def metrics(self) -> set[str]:
         """Return the names of everything that was ever scraped or recorded."""

@@ -74,6 +74,8 @@ def load(up: Up) -> None:
         key = f"component:default/c{number % 10}"
         entity = {"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": {"name": key[18:]}}
         send("team", {"entity": entity, "service": {"tier": f"tier{number}"}}, key.encode())
+    # What is said and withdrawn at once is merged at once, and never was there.
+    up.entity(key)
     send("team", {"op": "delete", "entityRef": key}, key.encode())
     up.entity(key, gone=True)
     for path in ("/v1/entities", "/v1/entities/component:default/c1"):
@@ -121,16 +123,18 @@ def test_a_dead_letter_raises_its_alert_and_names_the_connector(up, prometheus):
     raised = eventually(lambda: prometheus.alert("MainstemDeadLetters"), 60, prometheus.tail)
 
     assert (raised["state"], raised["labels"]["connector"]) == ("firing", "team")
-    assert raised["annotations"]["summary"].startswith("1 changes of team")
+    summary = raised["annotations"]["summary"]
+    assert (summary.startswith("Changes of team that were set aside"), summary.endswith(": 1")) == (True, True)
 
 
 def test_a_role_that_hangs_is_missed(up, prometheus):
     worker = up.child("processor", "run")
     worker.suspend()
     try:
-        raised = eventually(lambda: prometheus.alert("MainstemRoleMissing"), 60, prometheus.tail)
+        # Beside it, on a machine that is busy, another role may miss a scrape.
+        raised = eventually(lambda: prometheus.alert("MainstemRoleMissing", role="processor-0"), 60, prometheus.tail)
     finally:
         worker.resume()
 
-    assert (raised["state"], raised["labels"]["role"]) == ("pending", "processor-0")
+    assert raised["state"] == "pending"
     assert raised["annotations"]["summary"].startswith("The role processor-0")

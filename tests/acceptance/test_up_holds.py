@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from mainstem.supervisor import MAX_FAILURES
 from schemas.errors import ConfigError
-from tests.acceptance.running import Up, eventually, write_config
+from tests.acceptance.running import Up, eventually, run, write_config
 
 CONFIG = {
     "processor": {"workers": 2},
@@ -106,11 +106,27 @@ def test_the_copy_of_the_configuration_is_for_its_owner_alone(up):
     assert [each.stat().st_mode & 0o077 for each in (kept, kept / "mainstem.yaml")] == [0, 0]
 
 
-def test_the_ready_file_and_the_copy_are_gone_once_it_ended(up):
+def test_a_command_that_is_told_the_data_directory_alone_knows_the_connectors(up):
+    told = run("connectors", "list", "--json", "--data-dir", str(up.data_dir), cwd=up.home / "yard")
+    assert ([json.loads(line)["connector_id"] for line in told.stdout.splitlines()], told.stderr) == (
+        ["pay", "yard"],
+        "",
+    )
+
+
+def test_a_connector_that_is_configured_while_it_runs_is_told_of(up):
+    late = {**CONFIG, "connectors": [*CONFIG["connectors"], {"connector_id": "late", "type": "external"}]}
+    file = write_config(up.home / "late.yaml", late)
+    told = run("connectors", "list", "--config", str(file), "--data-dir", str(up.data_dir)).stderr
+    assert told.count("connector ") == told.count("the running `up` does not know connector late") == 1
+
+
+def test_once_it_ended_it_says_so_and_the_ready_file_and_the_copy_are_gone(up):
     was_there = up.ready_file.exists()
     up.stop(signal.SIGINT)
     left = [path.exists() for path in (up.ready_file, up.data_dir / "config", up.data_dir / "up.json")]
-    assert (was_there, left) == (True, [False, False, False])
+    last_line = json.loads(up.tail().splitlines()[-1])
+    assert (was_there, left, last_line["event"]) == (True, [False, False, False], "up.ended")
 
 
 def test_an_older_configuration_ends_it_at_once_with_the_roles_last_line(up):

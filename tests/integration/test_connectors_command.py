@@ -1,6 +1,7 @@
 """`mainstem connectors` on rows as a runner leaves them."""
 
 import json
+import os
 import threading
 import time
 import uuid
@@ -13,7 +14,14 @@ from mainstem.cli import app
 from mainstem.cluster import Cluster
 from schemas.changes import read_change
 from schemas.codec import decode_change
-from schemas.errors import ConfigError, ConflictError, TopicMismatchError, UnavailableError, UnknownNameError
+from schemas.errors import (
+    ConfigError,
+    ConflictError,
+    SourceError,
+    TopicMismatchError,
+    UnavailableError,
+    UnknownNameError,
+)
 from schemas.topics import Topics
 from tests.acceptance.running import write_config
 from tests.integration.connector_rows import Rows, emptied, migrated
@@ -37,6 +45,13 @@ class Installed:
         }
         self.options = ["--config", str(write_config(home / "mainstem.yaml", settings)), "--data-dir", str(home)]
         self.rows = Rows(dsn)
+        self.dsn, self.home = dsn, home
+
+    def beside_up(self, *connectors, postgres=None):
+        """Let an `up` run that began with *connectors*."""
+        postgres = self.dsn if postgres is None else postgres
+        facts = {"pid": os.getpid(), "kafka": "k:1", "postgres": postgres, "connectors": connectors}
+        (self.home / "up.json").write_text(json.dumps(facts))
 
     def run(self, *arguments, **options):
         """Run `mainstem connectors`; raise what it raises."""
@@ -62,8 +77,8 @@ def installed(shared, tmp_path):
     return Installed(shared, tmp_path)
 
 
-def runner_of(rows, outcome, **columns):
-    """Do what a runner does once a run is asked for, in a thread of its own."""
+def runner_of(rows, outcome, meanwhile=lambda: None, **columns):
+    """Do what a runner does once a run is asked for, in a thread of its own; and *meanwhile*."""
 
     def work():
         deadline = time.monotonic() + 30
@@ -73,6 +88,7 @@ def runner_of(rows, outcome, **columns):
         number = rows.begin(entities=3)
         rows.state(requested_at=None)
         time.sleep(0.7)
+        meanwhile()
         names = ", ".join(f"{name} = %({name})s" for name in columns)
         rows.do(
             f"UPDATE connector_runs SET outcome = %(outcome)s, ended_at = now(), {names} WHERE run = %(run)s",
@@ -107,11 +123,16 @@ def test_the_table_of_connectors_fits_a_terminal_of_80_columns(installed, monkey
 
 
 def test_a_status_shows_the_last_error_without_what_a_terminal_would_obey(installed):
-    installed.rows.state(consecutive_failures=1, last_error_class="SourceError", last_error_message="gone \x1b[2J")
+    installed.rows.state(
+        consecutive_failures=1,
+        last_error_class="SourceError",
+        last_error_message="gone \x1b[2J",
+        last_error_at="2026-01-01T00:00:00Z",
+    )
     out = installed.run("status", "git").out
     assert "backing_off" in out
-    assert "SourceError" in out
-    assert "\x1b" not in out
+    assert "last error                 gone \\x1b[2J (" in out
+    assert "SourceError" not in out
 
 
 def test_a_status_shows_what_is_not_as_the_source_has_it(installed):
@@ -120,7 +141,8 @@ def test_a_status_shows_what_is_not_as_the_source_has_it(installed):
     installed.rows.do("UPDATE ingestion_entity_refs SET kept = entity_ref <> 'component:default/a'")
     lines = [" ".join(line.split()) for line in installed.run("status", "git").out.splitlines()]
     refused = "refused by the newest run 2; `mainstem connectors diff git` names them"
-    assert lines[-2:] == ["kept though gone 2", refused]
+    (told,) = installed.told("status", "git")
+    assert (lines[-2:], told["kept"], told["refused"]) == (["kept though gone 2", refused], 2, 2)
 
 
 @pytest.mark.parametrize("command", ["status", "sync", "pause", "resume", "reset", "approve", "reject"])
@@ -172,12 +194,17 @@ def test_who_waits_for_a_run_that_fails_is_told_at_once_though_it_goes_on_later(
     runner.start()
     found = installed.run("sync", "git", "--wait")
     runner.join()
-    assert (found.code, found.out.endswith("SourceUnreachableError: the host is away\n")) == (1, True)
+    assert (found.code, found.out.endswith("; the host is away\n")) == (1, True)
     assert "failed: 3 entities" in found.out
 
 
-def test_a_run_of_changes_whose_cursor_led_nowhere_is_not_the_answer(installed):
-    first = runner_of(installed.rows, "failed", mode="changes", error_class="CursorExpiredError")
+def test_a_run_of_changes_whose_cursor_led_nowhere_is_not_the_answer_however_long_it_took(installed, monkeypatch):
+    is_hours_later = threading.Event()
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 3600 * is_hours_later.is_set())
+    monkeypatch.setattr("mainstem.commands.connector_desk.time", clock)
+    monkeypatch.setattr("mainstem.commands.connector_desk.POLL_SECONDS", 0.1)
+    told = {"mode": "changes", "error_class": "CursorExpiredError"}
+    first = runner_of(installed.rows, "failed", is_hours_later.set, **told)
 
     def following():
         first.join()
@@ -207,6 +234,25 @@ def test_a_run_that_nobody_begins_is_told_of(installed, monkeypatch, capfd):
     assert (found.code, (found.err + capfd.readouterr().err).count("nobody has begun a run of git")) == (0, 1)
 
 
+def test_nobody_waits_for_ever_for_a_run_that_nobody_begins(installed, monkeypatch):
+    monkeypatch.setattr("mainstem.commands.connector_desk.FORSAKEN_SECONDS", 0.0)
+    with pytest.raises(UnavailableError, match="nobody began a run of git: start `mainstem connectors run` or `up`"):
+        installed.run("sync", "git", "--wait")
+
+
+@pytest.mark.parametrize("command", [("list",), ("status", "git"), ("sync", "git")])
+def test_a_connector_that_the_running_up_does_not_know_is_told_of(installed, command, capfd):
+    installed.beside_up("team", LONG)
+    told = installed.run(*command).err + capfd.readouterr().err
+    assert told.count("does not know connector") == told.count("connector git, ") == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"postgres": "dbname=another"}])
+def test_nothing_is_told_of_what_up_knows_nor_of_another_installations_up(installed, options, capfd):
+    installed.beside_up(*((LONG, "git", "team") if not options else ()), **options)
+    assert installed.run("list").err + capfd.readouterr().err == ""
+
+
 def test_pause_resume_and_reset(installed):
     installed.rows.ledger("a")
     run = installed.rows.begin()
@@ -223,7 +269,7 @@ def test_held_deletions_are_shown_before_they_are_decided_about(installed, verb,
     assert shown[0].startswith("25 of 100 entities (25.0 %), held ")
     assert shown[0].endswith(", expires in 6 d:")
     assert (shown[1], shown[20], shown[21]) == ("component:default/c00", "component:default/c19", "and 5 more")
-    assert asked.out == f"git: 25 held deletions are {state}\n"
+    assert asked.out == f"git: 25 held deletions {state}\n"
     assert installed.rows.held_state(hold_id)[0] == state
     assert "@" in installed.rows.held_state(hold_id)[1]
 
@@ -287,11 +333,33 @@ def test_what_others_publish_is_forgotten_and_not_paused(kafka, shared, tmp_path
     assert [each["state"] for each in installed.told("list")] == ["idle", "paused", "idle"]
 
 
+def test_a_diff_that_cannot_read_the_source_says_what_failed_and_what_to_do(kafka, shared, tmp_path):
+    installed = Installed(shared, tmp_path, kafka)
+    file = tmp_path / "mainstem.yaml"
+    file.write_text(file.read_text().replace("path: .", "path: gone"))
+    with pytest.raises(SourceError) as told:
+        installed.run("diff", "git")
+    assert str(told.value) == (
+        "the source of connector git could not be read, and a run would fail there too:"
+        f" {tmp_path / 'gone'} is not a directory; mend the source or the connector's `connection`, and try again"
+    )
+
+
 @pytest.mark.parametrize("command", ["sync", "approve", "outage", "list"])
 def test_every_example_of_the_help_has_a_line_of_its_own(installed, command):
     lines = [line.strip() for line in installed.run(command, "--help").out.splitlines()]
     assert all(line.count("mainstem connectors") == 1 for line in lines if line.startswith("mainstem"))
     assert any(line.startswith(f"mainstem connectors {command}") for line in lines)
+
+
+def test_a_diff_doubts_what_would_be_without_effect(kafka, shared, tmp_path):
+    emptied(shared)
+    installed = Installed(shared, tmp_path, kafka)
+    shown = installed.run("diff", "git").out.splitlines()
+    (told,) = installed.told("diff", "git")
+    doubt = "connection: there is no Backstage descriptor in any file"
+    assert (told["new"], [each.split(";")[0] for each in told["doubts"]]) == ([], [doubt])
+    assert [each.split(";")[0] for each in shown] == ["unchanged: 0, filtered out: 0", f"warning: {doubt}"]
 
 
 def test_a_connector_to_forget_that_nobody_knows_is_a_slip(kafka, shared, tmp_path):

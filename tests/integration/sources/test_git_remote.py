@@ -76,6 +76,19 @@ def test_a_commit_that_changes_nothing_that_is_read_moves_the_cursor_on(origin, 
     assert (names(second), covers(second), second[-1].cursor["commit"], read) == ([], [], commit, [])
 
 
+def test_a_whole_run_doubts_a_pattern_that_no_file_matches_also_when_it_is_gone_on_with(origin, tmp_path):
+    rule = {"files": ["*.yaml", "pay/*.yaml", "shop/*"], "entity": {"kind": "Component", "metadata.name": "kind"}}
+    reader = source({"url": origin.url, "documents": [rule]}, tmp_path, chunk_size=1)
+    whole = all_of(reader)
+    rest = all_of(reader, whole[0].cursor)
+    origin.commit({"c.yaml": entity("c")})
+    later = since(reader, whole[-1].cursor)
+
+    places = [[each.split(" matches")[0] for each in page.doubts] for page in (*whole, *rest, *later)]
+
+    assert places == [[], doubted := ["connector git: connection.documents[0].files[2]"], doubted, []]
+
+
 def test_what_is_gone_is_covered_and_not_seen(origin, tmp_path):
     reader = source({"url": origin.url}, tmp_path)
     first = all_of(reader)

@@ -79,6 +79,26 @@ def test_what_is_as_it_was_counts_as_seen(dsn):
     assert sorted(_after(dsn, _sees, absent)) == ["ship", "till"]
 
 
+def test_what_a_run_has_seen_is_not_read_again_for_every_entity_that_is_looked_for(dsn):
+    refs = [f"s-{number}" for number in range(4_000)]
+
+    async def holds_many(ledger, connection):
+        await ledger.write(connection, BEFORE, [_entry(ref) for ref in refs])
+        await ledger.see(connection, RUN, {}, await ledger.compare(connection, RUN, _said(refs)))
+
+    async def read(connection):
+        told = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'ingestion_seen'"
+        return (await (await connection.execute(told)).fetchone())[0]
+
+    async def counted(ledger, connection):
+        before = await read(connection)
+        count = await ledger.count_absent(connection, RUN, Reach(read=[""], unread=[]))
+        return count, await read(connection) - before
+
+    count, chunks = _after(dsn, holds_many, counted)
+    assert (count, 0 < chunks < 10) == (3, True)
+
+
 @pytest.mark.parametrize(
     "alters",
     [

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import structlog
 
 from schemas.errors import CursorExpiredError, SourceUnreachableError, UnavailableError
 from sources.base import Refused
@@ -264,6 +265,20 @@ def test_the_ledger_of_another_cluster_counts_for_nothing(stage):
     assert [(run["published"], run["outcome"]) for run in stage.runs] == [(3, "complete"), (3, "complete")]
 
 
+def test_what_was_held_on_another_cluster_alone_is_forgotten(stage):
+    system = many(3)
+    source = Scripted(system)
+    stage.cluster_id = "another"
+    stage.look(source)
+    stage.cluster_id = None
+    del system["c-00001"]
+    stage.look(source)
+    assert (
+        stage.rows("SELECT entity_ref FROM ingestion_entity_refs WHERE cluster_id = 'another'"),
+        len(stage.ledger),
+    ) == ([], 2)
+
+
 def test_the_first_of_two_places_that_hold_an_entity_counts_in_every_run(stage):
     system = many(12)
     source = Scripted(system)
@@ -409,6 +424,46 @@ def test_a_preview_says_what_the_next_run_does_and_does_nothing(stage):
         ["component:default/c-00003", "component:default/c-00006"],
         before,
     )
+
+
+def _told(stage, source):
+    """Return what a run tells of settings that were without effect."""
+    with structlog.testing.capture_logs() as logs:
+        stage.look(source)
+    return [each["reason"] for each in logs if each["event"] == "connector.without_effect"]
+
+
+def test_what_a_source_found_to_be_without_effect_is_told_by_a_run_and_by_a_preview(stage):
+    source = Scripted(many(3))
+    source.first = {"doubts": ["connection.documents[0].files matches none of 3 files"]}
+    one, told = _previewed(stage, source), _told(stage, source)
+    assert (one.doubts, told, stage.runs[-1]["outcome"]) == (told, [*source.first["doubts"]], "complete")
+
+
+def test_an_expression_that_finds_nothing_is_named_where_all_was_mapped_and_by_every_preview(stage):
+    stage.mapping = replace(stage.mapping, field_mapping={"tier": "spec.teir", "owner_team": "spec.owner"})
+    source = Scripted(system := many(25))
+    named = "connector scripted: field_mapping.tier (spec.teir) found nothing in any entity; looked at: 25"
+    before, first = _previewed(stage, source).doubts, _told(stage, source)
+    system["c-00003"] = component("c-00003", owner="team-checkout")
+    second, after = _told(stage, source), _previewed(stage, source).doubts
+    system["c-00024"] = component("c-00024", teir="tier1")
+    assert (before, first, second, after) == ([named], [named], [], [named])
+    assert _previewed(stage, source).doubts == []
+
+
+def test_a_run_that_was_gone_on_with_or_is_partial_names_no_expression(stage):
+    stage.mapping = replace(stage.mapping, field_mapping={"tier": "spec.teir"})
+    source = Scripted(many(25))
+    source.before = _fail_at(1)
+    told = _told(stage, source)
+    source.before = _at_ease
+    told += _told(stage, source)
+    partial = Scripted({**many(25), "new": component("new")})
+    partial.first = {"unread": {"acme": "answered 403"}}
+    stage.mapping = replace(stage.mapping, upstream="spec.dependson")
+    told += _told(stage, partial)
+    assert ([each["outcome"] for each in stage.runs], told) == (["complete", "partial"], [])
 
 
 def test_a_request_that_comes_while_a_run_begins_is_not_taken_for_done(stage):

@@ -247,6 +247,12 @@ def test_every_alert_says_what_happened_what_to_do_and_how_bad_it_is(alert):
     assert alert in explained
 
 
+@pytest.mark.parametrize("alert", ALERTS)
+def test_a_number_that_may_be_one_stands_before_no_word_for_many(alert):
+    followers = re.findall(r"\{\{ \$value \}\} (\w+)", ALERTS[alert]["annotations"]["summary"])
+    assert followers in ([], ["runs"], ["times"])  # of these two, three and four are the fewest
+
+
 @pytest.mark.parametrize("rule", [*ALERTS.values(), *RECORDED.values()], ids=lambda rule: rule.get("alert"))
 def test_every_rule_names_what_is_exported_or_recorded(rule):
     named = set(re.findall(r"mainstem[_:][\w:]+", rule["expr"]))

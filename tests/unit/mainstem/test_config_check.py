@@ -63,6 +63,20 @@ def test_all_mistakes_of_a_connector_are_told_at_once(tmp_path, monkeypatch):
     ]
 
 
+def test_of_two_connectors_of_one_id_no_fault_is_told_at_the_place_of_the_other(tmp_path, monkeypatch):
+    (tmp_path / "mainstem.yaml").write_text(
+        "connectors: [{connector_id: a, type: git}, {connector_id: a, type: external}]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        CliRunner().invoke(app, ["config", "check"], catch_exceptions=False)
+    same = "the same id stands at mainstem.yaml: connectors[0].connector_id; rename one of them"
+    assert str(refused.value).splitlines() == [
+        f"mainstem.yaml: connectors[1].connector_id: {same}",
+        "mainstem.yaml: connectors[0].connection.path: must name a directory, or connection.url a repository",
+    ]
+
+
 @pytest.mark.parametrize(
     ("connection", "fault"),
     [

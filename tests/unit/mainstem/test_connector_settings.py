@@ -1,5 +1,6 @@
 """What a connector's configuration becomes, what is checked of it at the start, and what is only doubted."""
 
+import json
 import re
 from pathlib import Path
 from typing import get_args
@@ -140,7 +141,28 @@ def test_a_kind_that_is_nearly_one_of_backstage_s_is_doubted_and_any_other_is_no
     assert expected == config.warnings
 
 
+def test_a_fact_that_is_nearly_a_known_one_is_doubted_and_any_other_is_not(read):
+    mapping = "{oncall: a, owner_team: a, name: a, cost_centre: a, runbooks: a, runbook: a, slack_chanel: a}"
+    config = read(f"connectors: [{{connector_id: a, type: git, field_mapping: {mapping}}}]")
+    told = "becomes a key of service of your own; did you mean"
+    place = "mainstem.yaml: connectors[0].field_mapping"
+    assert config.warnings == (f"{place}.oncall: {told} on_call?", f"{place}.slack_chanel: {told} slack_channel?")
+
+
+def test_a_fact_of_documents_that_is_nearly_a_known_one_is_doubted(read):
+    rules = [{}, {"service": {"oncall": "a", "onCall": {"userid": "a"}, "slack_channel": "a", "x": "a"}}, "a"]
+    config = read(f"connectors: [{{connector_id: a, type: git, connection: {{documents: {json.dumps(rules)}}}}}]")
+    told = "becomes a key of service of your own; did you mean"
+    place = "mainstem.yaml: connectors[0].connection.documents[1].service"
+    assert config.warnings == (
+        f"{place}.slack_channel: {told} slackChannel?",
+        f"{place}.onCall.userid: {told} userId?",
+    )
+
+
 def test_what_no_run_will_act_on_is_doubted(read):
-    config = read("", connectors={"a.yaml": "connector_id: a\ntype: external\nfilters: [spec]\nttl: 1h\n"})
+    stated = "connector_id: a\ntype: external\nfilters: [spec]\nttl: 1h\nconnection: {path: .}\n"
+    config = read("", connectors={"a.yaml": stated})
     sentence = "without effect, as others publish this connector's changes"
-    assert config.warnings == (f"connectors.d/a.yaml: filters: {sentence}",)
+    told = [f"connectors.d/a.yaml: {key}: {sentence}" for key in ("connection", "filters")]
+    assert list(config.warnings) == told

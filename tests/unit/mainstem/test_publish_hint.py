@@ -25,6 +25,16 @@ def test_of_a_part_it_says_how_it_would_be_taken():
 
 
 @pytest.mark.parametrize("options", [(), ("--partial",)])
+@pytest.mark.parametrize("settings", ["type: git, connection: {path: .}", "type: external, complete: true"])
+def test_a_part_is_refused_where_the_processor_would_set_it_aside(tmp_path, monkeypatch, settings, options):
+    (tmp_path / "mainstem.yaml").write_text(f"connectors: [{{connector_id: team-pay, {settings}}}]\n")
+    monkeypatch.chdir(tmp_path)
+    ended = _refused(PART, *options)
+    reason = "connector team-pay takes whole entities alone (connectors[].complete), with --partial as well"
+    assert (ended.exit_code, ended.stderr.splitlines()[-1]) == (1, f"-:1: /entity/spec: is required; {reason}")
+
+
+@pytest.mark.parametrize("options", [(), ("--partial",)])
 def test_of_what_no_option_mends_it_says_no_such_thing(options):
     ended = _refused(PART.replace("pay}", "pay, tags: 3}"), *options)
     assert (ended.exit_code, HINT in ended.stderr) == (1, False)
@@ -50,3 +60,21 @@ def test_where_there_is_no_document_it_says_so(tmp_path, monkeypatch, text, file
 def test_of_a_file_that_cannot_be_taken_no_line_is_named(file, reason):
     ended = CliRunner().invoke(app, ["publish", "--connector", "team-pay", file])
     assert (ended.exit_code, ended.stderr) == (1, f"{file}: {reason}\n")
+
+
+def test_who_speaks_for_a_connector_that_runs_is_told_what_becomes_of_it(tmp_path, monkeypatch):
+    (tmp_path / "mainstem.yaml").write_text(
+        "connectors: [{connector_id: team-pay, type: git, complete: false, connection: {path: .}}]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    ended = _refused(PART)
+    undo = "`mainstem connectors sync team-pay` brings it back"
+    warning = f"mainstem: warning: connector team-pay is of type git: this replaces what its runs said; {undo}\n"
+    assert (ended.exit_code, ended.stderr) == (0, warning)
+
+
+def test_a_fact_that_is_nearly_a_known_one_is_told_and_published():
+    change = '{"entity": {"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": {"name": "pay"}},'
+    ended = _refused(change + ' "service": {"oncall": {"userId": "u1"}}}', "--partial")
+    warning = "mainstem: warning: -:1: service.oncall is kept as a key of your own; did you mean onCall?\n"
+    assert (ended.exit_code, ended.stderr) == (0, warning)

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from mainstem.commands import entities, explain
-from mainstem.terminal import visible
+from mainstem.terminal import counted, visible
 from streams.explain import Explanation, Leaf
 
 
@@ -24,6 +24,12 @@ from streams.explain import Explanation, Leaf
 )
 def test_what_a_terminal_would_obey_is_an_escape(text, shown):
     assert visible(text) == shown
+
+
+@pytest.mark.parametrize("told", ["0 entities", "1 entity", "2 entities", "1 page", "2 pages"])
+def test_one_is_not_told_as_many(told):
+    count, word = told.split()
+    assert counted(int(count), "entity" if word.startswith("e") else "page") == told
 
 
 def test_lines_stay_where_there_may_be_several():

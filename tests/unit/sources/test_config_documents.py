@@ -1,5 +1,6 @@
 """Any YAML and JSON as entities, by the rules of `connection.documents`."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,46 @@ def test_real_topologies_become_resources():
     kinds = [each.change["entity"]["kind"] for each in pages if isinstance(each, Item)]
     assert [each for each in pages if isinstance(each, Refused)] == []
     assert (kinds.count("Resource") > 2, kinds.count("Component")) == (True, 1)
+
+
+def doubted(root, *rules):
+    one_pass = reading_of(settings(*rules)).over(DirectoryFiles(root))
+    list(one_pass.whole())
+    return [each.partition(" matches none")[0].rpartition("documents")[2] for each in one_pass.doubts()]
+
+
+def test_each_pattern_that_no_file_matches_is_doubted(tmp_path):
+    for name in ("s/pay.yaml", "node_modules/x/cart.yaml"):
+        write(tmp_path, name, "name: pay\n")
+    rules = [
+        {"files": "s/*.yml", "entity": KIND},
+        {"files": ["**/cart.yaml", "./s/**", "pay.yaml"], "entity": KIND},
+        {"files": "**", "entity": KIND},
+    ]
+
+    assert doubted(tmp_path, *rules) == ["[0].files", "[1].files[0]", "[1].files[2]"]
+
+
+def test_where_a_directory_could_not_be_read_no_pattern_is_doubted(tmp_path, monkeypatch):
+    write(tmp_path, "s/pay.yaml", "name: pay\n")
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: real(f"{path}-gone" if path.endswith("s") else path))
+
+    assert doubted(tmp_path, {"files": "s/*.yaml", "entity": KIND}) == []
+
+
+def test_an_expression_that_found_nothing_in_any_element_is_doubted(tmp_path):
+    write(tmp_path, "s/pay.yaml", "name: pay\nchat: '#pay'\n---\nname: cart\nabout: Carries\n")
+    rules = [
+        {"files": "s/*.yaml", "entity": KIND | {"metadata.description": "about", "spec.owner": "taem"}},
+        {"files": "s/*.yaml", "entity": KIND, "service": {"slackChannel": "chat", "tier": "teir"}},
+        {"files": "s/*.yaml", "each": "`[]`", "entity": KIND},
+    ]
+    one_pass = reading_of(settings(*rules)).over(DirectoryFiles(tmp_path))
+    list(one_pass.whole())
+
+    whose = "connector central: connection.documents"
+    assert list(one_pass.doubts()) == [
+        f"{whose}[0].entity.spec.owner (taem) found nothing in any entity; looked at: 2",
+        f"{whose}[1].service.tier (teir) found nothing in any entity; looked at: 2",
+    ]

@@ -111,6 +111,10 @@ def test_a_path_that_leads_nowhere_finds_nothing():
             "spec.my-key",
             f"character 8 of the expression cannot be read; {OTHER_KEYS}",
         ),
+        (
+            "spec.lifecycle = 'production'",
+            "character 16 of the expression cannot be read; what is compared stands on both sides of ==",
+        ),
         ("spec.owner ==", "the expression ends where more is expected"),
         ("metadata.annotations['acme.com/tier", "the quote at character 22 of the expression is never closed"),
         ('a[\'say "x" and "y"\'] b', "character 22 of the expression is not expected there"),

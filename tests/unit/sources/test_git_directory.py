@@ -104,3 +104,36 @@ def test_a_directory_can_be_read_by_rules(tmp_path):
     (page,) = read(tmp_path, documents=[rule])
 
     assert [each.change["entity"]["metadata"] for each in page.items] == [{"name": "pay"}]
+
+
+def test_a_directory_without_any_descriptor_is_doubted(tmp_path):
+    (tmp_path / "values.yaml").write_text("replicas: 3\n")
+
+    (page,) = read(tmp_path)
+
+    assert (page.items, [each.split(";")[0] for each in page.doubts]) == (
+        [],
+        ["connection: there is no Backstage descriptor in any file"],
+    )
+
+
+@pytest.mark.parametrize("text", [ENTITY % "a", ENTITY % "a" + "spec: [\n"])
+def test_a_descriptor_that_is_read_or_refused_is_no_doubt(tmp_path, text):
+    (tmp_path / "catalog-info.yaml").write_text(text)
+
+    assert [each.doubts for each in read(tmp_path)] == [()]
+
+
+def test_the_last_page_doubts_a_pattern_that_no_file_matches(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.json").write_text('{"id": "pay"}')
+    rule = {"files": ["*.json", "*.jsn"], "entity": {"kind": "Component", "metadata.name": "id"}}
+
+    pages = read(tmp_path, chunk_size=2, documents=[rule])
+
+    place = "connector git: connection.documents[0].files[1]"
+    assert [list(each.doubts) for each in pages] == [
+        [],
+        [],
+        [f"{place} matches none of 3 files; it is compared with a file's whole path, such as a.json"],
+    ]
