@@ -2,10 +2,57 @@
 
 import logging
 import os
+import re
 import sys
-from typing import Any, TextIO
+import time
+from collections.abc import Callable, Hashable
+from typing import Any, Final, TextIO
 
 import structlog
+
+QUIET_SECONDS: Final = 10.0
+"""A warning that was just said is not said again before."""
+_MOST: Final = 1_000
+_NUMBER: Final = re.compile(r"\d+")
+
+
+class Repeats:
+    """Holds back what was just said: of a broker that is away, each client warns dozens of times a second."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._said: dict[Hashable, tuple[float, int]] = {}
+
+    def since(self, said: Hashable) -> int | None:
+        """Return how often *said* was held back since it passed; None while it is held back."""
+        now = self._clock()
+        last, count = self._said.get(said, (-QUIET_SECONDS, 0))
+        if now < last + QUIET_SECONDS:
+            self._said[said] = last, count + 1
+            return None
+        if len(self._said) >= _MOST:
+            self._said.clear()
+        self._said[said] = now, 0
+        return count
+
+    def filter_event(self, _: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        """Hold back a warning whose every field was just said. A processor of structlog."""
+        if method in ("warning", "error"):
+            told = {name: value for name, value in event.items() if name != "timestamp"}
+            count = self.since(repr(told))
+            if count is None:
+                raise structlog.DropEvent
+            if count:
+                event["repeated"] = count
+        return event
+
+    def filter_record(self, record: logging.LogRecord) -> bool:
+        """Whether a library's *record* passes: numbers apart, it was not just said. A filter of :mod:`logging`."""
+        fault = record.exc_info[0] if record.exc_info else None
+        count = self.since((record.name, record.levelno, fault, _NUMBER.sub("#", record.getMessage())))
+        if count:
+            record.msg, record.args = f"{record.getMessage()} (and {count} times more since it was last told)", ()
+        return count is not None
 
 
 def configure(*, level: int = logging.INFO, stream: TextIO | None = None, json: bool | None = None) -> None:
@@ -21,8 +68,9 @@ def configure(*, level: int = logging.INFO, stream: TextIO | None = None, json: 
     # A traceback is told without local variables: they are hundreds of lines, and hold payloads and secrets.
     console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
     renderer: Any = structlog.processors.JSONRenderer() if as_json else console
+    repeats = Repeats()
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, structlog.processors.format_exc_info, repeats.filter_event, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
@@ -34,6 +82,7 @@ def configure(*, level: int = logging.INFO, stream: TextIO | None = None, json: 
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(repeats.filter_record)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
