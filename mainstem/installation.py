@@ -10,11 +10,12 @@ import orjson
 
 from mainstem.cluster import Client, Cluster, client_settings
 from mainstem.config import Config
+from mainstem.configuration.faults import nearest
 from mainstem.configuration.loading import load
 from mainstem.configuration.plugins import check_sinks, check_types
 from schemas.database import where
-from schemas.errors import ConfigError, UnavailableError
-from schemas.topics import Topics
+from schemas.errors import ConfigError, TopicMismatchError, UnavailableError
+from schemas.topics import ExistingTopic, Topics
 
 if TYPE_CHECKING:
     from schemas.registry import Registry
@@ -119,6 +120,17 @@ class Installation:
     @property
     def connector_ids(self) -> list[str]:
         return [each.connector_id for each in self.config.connectors]
+
+    def existing_changes(self, connector_id: str) -> ExistingTopic:
+        """Return a connector's changes topic as the broker has it. Raises TopicMismatchError where it is not there."""
+        topic = self.topics.changes(connector_id)
+        found = self.cluster.existing([topic]).get(topic)
+        if found is None:
+            near = nearest(connector_id, self.connector_ids)
+            meant = f"; did you mean connector {near}?" if near and near != connector_id else ""
+            remedy = f"run `mainstem topics create --connector {connector_id}`"
+            raise TopicMismatchError(f"topic {topic} does not exist; {remedy}{meant}")
+        return found
 
     def up_began_without(self, connector_id: str) -> bool:
         """Whether the `up` that runs here began before that connector was configured, or enabled."""

@@ -227,7 +227,7 @@ def _announce(installation: Installation, connector: str, op: Any, *, as_json: b
     if not CONNECTOR_ID.fullmatch(connector):
         raise ConfigError(f"{connector}: a connector id is 1 to 63 of a-z, 0-9 and '-'")
     now = time.time_ns() // 1_000_000
-    partitions = announce(installation.client, installation.topics.changes(connector), connector, op, now)
+    partitions = announce(installation.client, installation.existing_changes(connector).name, connector, op, now)
     if as_json:
         told = {"connector_id": connector, "op": op, "observed_at": now, "partitions": partitions}
         typer.echo(orjson.dumps(told))

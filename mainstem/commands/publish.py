@@ -13,12 +13,12 @@ import typer
 
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
-from mainstem.configuration.faults import did_you_mean, nearest
+from mainstem.configuration.faults import did_you_mean
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.log import warn
 from mainstem.terminal import visible
 from schemas.changes import FIELDS
-from schemas.errors import ConfigError, Skippable, TopicMismatchError
+from schemas.errors import ConfigError, Skippable
 from schemas.facts import slips
 from schemas.refs import DEFAULT_TENANT
 from schemas.topics import CONNECTOR_ID, require
@@ -187,15 +187,9 @@ def _published(
         return
     if not accepted:
         return
-    topic = installation.topics.changes(connector)
-    found = installation.cluster.existing([topic]).get(topic)
-    if found is None:
-        near = nearest(connector, (each.connector_id for each in installation.config.connectors))
-        meant = f"; did you mean connector {near}?" if near and near != connector else ""
-        remedy = f"run `mainstem topics create --connector {connector}`"
-        raise TopicMismatchError(f"topic {topic} does not exist; {remedy}{meant}")
-    require(installation.topics.changes_definition(connector), found)
-    publisher = Publisher(installation.client, topic)
+    topic = installation.existing_changes(connector)
+    require(installation.topics.changes_definition(connector), topic)
+    publisher = Publisher(installation.client, topic.name)
     with RecordsBar("publishing", len(accepted)) as bar:
         for batch in _batches(in_succession(accepted)):
             receipts = publisher.publish(each.draft for each in batch)

@@ -316,6 +316,8 @@ def test_an_outage_and_its_end_are_announced_by_hand(kafka, shared, tmp_path):
     assert said == sorted((each.op, each.observed_at) for each in heard)
     with pytest.raises(TopicMismatchError, match="topics create --connector git"):
         installed.run("outage", "git")
+    with pytest.raises(TopicMismatchError, match="did you mean connector git\\?"):
+        installed.run("outage", "gitt")
 
 
 def test_what_others_publish_is_forgotten_and_not_paused(kafka, shared, tmp_path):
