@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 GUARDS: Final = {
@@ -20,6 +19,14 @@ _PAGE: Final = (
 """The one page that there is is Swagger UI, whose parts come from there."""
 
 
+def _raw(headers: dict[str, str]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name.encode(), value.encode()) for name, value in headers.items())
+
+
+_OF_ALL: Final = _raw(GUARDS)
+_OF_THE_PAGE: Final = _raw({**GUARDS, "content-security-policy": _PAGE})
+
+
 class Guards:
     """Adds GUARDS to every answer. *page*: the path of the one page."""
 
@@ -34,11 +41,9 @@ class Guards:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in GUARDS.items():
-                    headers.setdefault(name, value)
-                if scope["path"] == self._page:
-                    headers["content-security-policy"] = _PAGE
+                given = {name for name, _ in message["headers"]}
+                guards = _OF_THE_PAGE if scope["path"] == self._page else _OF_ALL
+                message["headers"] = [*message["headers"], *(each for each in guards if each[0] not in given)]
             await send(message)
 
         await self._app(scope, receive, guarded)

@@ -1,5 +1,6 @@
 -- name: get_entity
-SELECT entity_ref, entity, service, provenance, version, content_hash, merged_at, stale, (
+SELECT entity_ref, entity, service, provenance, version, content_hash,
+  to_char(merged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS merged_at, stale, (
   SELECT coalesce(json_object_agg(data_source, extract(epoch FROM last_touched)), '{}')
   FROM entity_records AS record
   WHERE record.tenant = held.tenant AND record.entity_ref = held.entity_ref AND NOT deleted AND isfinite(last_touched)
@@ -8,7 +9,8 @@ FROM entities AS held
 WHERE tenant = %(tenant)s AND entity_ref = %(ref)s AND deleted_at IS NULL;
 
 -- name: list_entities
-SELECT entity_ref, entity, service, provenance, version, content_hash, merged_at, stale, (
+SELECT entity_ref, entity, service, provenance, version, content_hash,
+  to_char(merged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS merged_at, stale, (
   SELECT coalesce(json_object_agg(data_source, extract(epoch FROM last_touched)), '{}')
   FROM entity_records AS record
   WHERE record.tenant = held.tenant AND record.entity_ref = held.entity_ref AND NOT deleted AND isfinite(last_touched)

@@ -50,7 +50,6 @@ def entity(row: dict[str, Any], winners: Winners | None = None) -> dict[str, Any
             "state": "stale" if name in stale else "fresh",
             "age_seconds": 0 if age is not None and age < 0 else age,
         }
-    row["merged_at"] = timestamp(row["merged_at"])
     fresh = by_connector.get(who.source) or freshness({**row, "touched": touched}, who.source, now)
     row["freshness"] = {**fresh, "source": who.source, "by_connector": by_connector}
     return row
