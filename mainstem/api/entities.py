@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import orjson
 from fastapi import APIRouter, Request
@@ -23,12 +23,20 @@ from schemas.statements import statements
 router = APIRouter(prefix="/v1", tags=["entities"])
 
 _QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
-_DOCUMENTS: Final = ("entity", "service", "provenance")
-# What goes out whole is sent as the database writes it.
-_UNREAD: Final = {
-    name: _QUERIES[name].replace("entity, service, provenance", "entity::text, service::text, provenance::text")
-    for name in ("get_entity", "list_entities")
-}
+_DOCUMENTS: Final = frozenset({"entity", "service", "provenance"})
+_COLUMNS: Final = (
+    "entity_ref",
+    "entity",
+    "service",
+    "provenance",
+    "version",
+    "content_hash",
+    "merged_at",
+    "stale",
+    "touched",
+)
+_FRESHNESS: Final = frozenset({"provenance", "stale", "touched"})
+"""What it is told by."""
 _REMEMBERED_CHARS: Final = 4_096
 
 
@@ -60,7 +68,7 @@ async def get_entity(request: Request, ref: str, fields: Fields = None, if_none_
 
 async def etag_of(request: Request, ref: EntityRef) -> str | None:
     """Return the ETag under which the entity is answered, None where there is none."""
-    rows = await _rows(request, "get_entity", {"ref": str(ref)}, None)
+    rows = await _rows(request, "get_entity", {"ref": str(ref)}, "version")
     return _etag(rows[0]) if rows else None
 
 
@@ -69,13 +77,14 @@ def _etag(row: dict[str, Any]) -> str:
 
 
 def _item(row: dict[str, Any], fields: str | None) -> dict[str, Any]:
-    if fields:
-        return narrowed(shapes.entity(row), fields)
-    provenance = row["provenance"]
-    winners = _winners(provenance) if len(provenance) <= _REMEMBERED_CHARS else _read(provenance)
-    for name in _DOCUMENTS:
+    winners = _winners_of(row["provenance"]) if "touched" in row else None
+    for name in _DOCUMENTS & row.keys():
         row[name] = orjson.Fragment(row[name])
-    return shapes.entity(row, winners)
+    return narrowed(shapes.entity(row, winners) if winners else row, fields)
+
+
+def _winners_of(provenance: str) -> shapes.Winners:
+    return _winners(provenance) if len(provenance) <= _REMEMBERED_CHARS else _read(provenance)
 
 
 def _read(provenance: str) -> shapes.Winners:
@@ -87,7 +96,24 @@ _winners: Final = lru_cache(maxsize=4_096)(_read)
 
 
 async def _rows(request: Request, query: str, parameters: dict[str, Any], fields: str | None) -> list[dict[str, Any]]:
-    """Return rows with their documents as text, unless parts of them are asked for."""
-    statement = _QUERIES[query] if fields else _UNREAD[query]
+    """Return rows with their documents as text. What *fields* leave out is not read."""
     prepare = False if parameters.get("q") or parameters.get("refs") is not None else None
-    return await told(request, statement, parameters, prepare=prepare)
+    return await told(request, _statement(query, _columns(fields)), parameters, prepare=prepare)
+
+
+def _columns(fields: str | None) -> tuple[str, ...]:
+    if not fields:
+        return _COLUMNS
+    asked = {path.strip().partition(".")[0] for path in fields.split(",")}
+    if "freshness" in asked:
+        asked |= _FRESHNESS
+    asked |= {"entity_ref", "version"}
+    return tuple(name for name in _COLUMNS if name in asked)
+
+
+@lru_cache(maxsize=64)
+def _statement(query: str, columns: tuple[str, ...]) -> LiteralString:
+    """Return a statement for some of _COLUMNS: Postgres makes none of those that nobody asks for."""
+    read = ", ".join(f"{name}::text AS {name}" if name in _DOCUMENTS else name for name in columns)
+    written = _QUERIES[query].strip().removesuffix(";")
+    return f"SELECT {read} FROM ({written}) AS held ORDER BY entity_ref"  # noqa: S608 - names of columns alone

@@ -171,6 +171,20 @@ def test_an_owner_without_a_namespace_is_of_the_entitys_own(api):
     assert names == [["shelf", "safe", "till"], ["shelf", "till"], ["shelf", "till"], [], ["safe"]]
 
 
+def test_each_part_that_is_asked_for_alone_is_as_in_the_whole(api):
+    client, dsn = api
+    put(dsn, "component:default/pay")
+    for path, items in (("entities/component:pay", lambda body: [body]), ("entities", lambda body: body["items"])):
+        whole = items(client.get(f"/v1/{path}").json())
+        for name in whole[0]:
+            alone = items(client.get(f"/v1/{path}?fields={name}").json())
+            if name == "freshness":  # its ages go on
+                alone, wanted = ([set(each["freshness"]["by_connector"]) for each in of] for of in (alone, whole))
+            else:
+                wanted = [{name: each[name]} for each in whole]
+            assert (name, alone) == (name, wanted)
+
+
 def test_fields_narrow_an_answer(api):
     client, dsn = api
     put(dsn, "component:default/pay")
