@@ -26,6 +26,9 @@ from mainstem.embedded import EmbeddedPostgres
 from mainstem.embedded.ports import free_ports
 from schemas import database
 from sinks.postgres.model import id_of
+from tests.backstage.backstage import Backstage
+from tests.backstage.npm import available
+from tests.benchmarks.backstage import emitted, mutated, running
 from tests.benchmarks.figures import Bench, Figure
 from tests.integration.deliveries import hold, opened, upsert
 
@@ -34,6 +37,9 @@ RATIO, RADIUS_MS, BY_NAME_MS, PAGE_MS = 0.4, 50, 1.2, 14
 """Goals: beside bare SQL; the blast radius; what a stock Backstage takes for one entity by name, and for 500."""
 AT_ONCE, DEPENDENCIES, TEAMS = 8, 5, 100
 READY_SECONDS = 60
+_API_VERSION = {"apiVersion": "backstage.io/v1alpha1"}
+OF_BACKSTAGE = 10_000
+"""So many of the entities a Backstage is given, for which it needs a minute or two."""
 _SEEDED_AT_ONCE = 2_000
 _TIERS = ("tier1", "tier2", "tier3")
 
@@ -48,7 +54,8 @@ def measure(bench: Bench) -> list[Figure]:
             database.migrate(dsn)
             seed(dsn, count, lambda done: bench.say(f"{done:,} of {count:,} services"))
             with serving(dsn, Path(home)) as (address, token):
-                return figures(Asked(dsn, address, token, count), bench)
+                asked = Asked(dsn, address, token, count)
+                return [*figures(asked, bench), *_beside_backstage(asked, bench)]
         finally:
             postgres.stop()
 
@@ -221,3 +228,80 @@ def _beside(
     sql = statistics.median(rates)
     note = f"{AT_ONCE} at once: {rate:,.0f} requests a second, p99 {p99:.1f} ms; bare {sql:,.0f} a second"
     return [Figure(benchmark=NAME, name=f"{what} beside bare SQL", value=rate / sql, unit="x", least=RATIO, note=note)]
+
+
+# -- a stock Backstage
+
+
+def _beside_backstage(asked: Asked, bench: Bench) -> list[Figure]:
+    if not available():
+        bench.say("Node.js and npm are not on this machine: there is no Backstage to ask")
+        return []
+    count = bench.size(OF_BACKSTAGE, 1_000)
+    with tempfile.TemporaryDirectory(prefix="mst-") as home, running(Path(home)) as (backstage, postgres):
+        bench.say(f"a Backstage takes in {count:,} entities")
+        mutated(backstage, [_API_VERSION | emitted(_service(number, [])[0]) for number in range(count)])
+        _until_shown(postgres.dsn("postgres"), f"{backstage.prefix}catalog", count)
+        theirs = Asked("", backstage.url, backstage.token, count)
+        names = [ref_of(number).rpartition("/")[2] for number in random.Random(3).sample(range(count), 1_000)]
+        pages = list(_pages(backstage))
+        ours = [f"/v1/entities?limit=500&cursor={cursor_of(ref_of(number))}" for number in range(0, count, 500)]
+        return [
+            _by_turns(what, (asked, mine), (theirs, yours), bench, most=most)
+            for what, mine, yours, most in (
+                (
+                    "one entity by name",
+                    [f"/v1/entities/component%3Adefault%2F{name}" for name in names],
+                    [f"/api/catalog/entities/by-name/component/default/{name}" for name in names],
+                    1.0,
+                ),
+                ("500 descriptors by query", [f"{path}&fields=entity_ref,entity" for path in ours], pages, 1.0),
+                ("500 entities by query, with what Mainstem knows of each", ours, pages, None),
+            )
+        ]
+
+
+def _until_shown(dsn: str, name: str, count: int) -> None:
+    with psycopg.connect(dsn, dbname=name, autocommit=True) as connection:
+        while True:
+            shown = connection.execute("SELECT count(*) FROM final_entities WHERE final_entity <> ''").fetchone()
+            if shown and shown[0] >= count:
+                return
+            time.sleep(1.0)
+
+
+def _pages(backstage: Backstage) -> Iterator[str]:
+    """Yield the path of each page of 500, as Backstage itself leads from one to the next."""
+    path: str | None = "/api/catalog/entities/by-query?limit=500"
+    while path:
+        yield path
+        answer = httpx2.get(
+            f"{backstage.url}{path}", headers={"Authorization": f"Bearer {backstage.token}"}, timeout=60
+        )
+        cursor = answer.raise_for_status().json()["pageInfo"].get("nextCursor")
+        path = cursor and f"/api/catalog/entities/by-query?limit=500&cursor={cursor}"
+
+
+def _by_turns(
+    what: str,
+    ours: tuple[Asked, list[str]],
+    theirs: tuple[Asked, list[str]],
+    bench: Bench,
+    *,
+    most: float | None,
+) -> Figure:
+    bench.say(f"{what}, beside a Backstage")
+    seconds = 1.0 if bench.is_quick else 4.0
+    told: tuple[list[dict[str, float]], ...] = ([], [])
+    for number in range(-1, 3 * bench.repeats):
+        for found, (place, paths) in zip(told, (ours, theirs), strict=True):
+            answer = place.load(paths, connections=1, seconds=seconds)
+            if number >= 0:
+                found.append(answer)
+    mine, yours = ({name: statistics.median(each[name] for each in found) for name in found[0]} for found in told)
+    note = "; ".join(
+        f"{who} p50 {each['p50']:.2f}, p99 {each['p99']:.1f} ms, {each['bytes'] / 1_000:,.0f} kB"
+        for who, each in (("ours", mine), ("Backstage", yours))
+    )
+    value = mine["p50"] / yours["p50"]
+    return Figure(benchmark=NAME, name=f"{what} beside Backstage", value=value, unit="x", most=most, note=note)

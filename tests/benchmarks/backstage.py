@@ -65,12 +65,12 @@ def measure(bench: Bench) -> list[Figure]:
     if not available():
         bench.say("Node.js and npm are not on this machine: nothing to measure")
         return []
-    with tempfile.TemporaryDirectory(prefix="mst-") as home, _backstage(Path(home)) as (backstage, postgres):
+    with tempfile.TemporaryDirectory(prefix="mst-") as home, running(Path(home)) as (backstage, postgres):
         return [*_bulk(bench, backstage, postgres), *_one_change(bench, backstage, postgres)]
 
 
 @contextmanager
-def _backstage(home: Path) -> Iterator[tuple[Backstage, EmbeddedPostgres]]:
+def running(home: Path) -> Iterator[tuple[Backstage, EmbeddedPostgres]]:
     install_module(home / "site")
     postgres = EmbeddedPostgres(home)
     postgres.start()
@@ -90,12 +90,12 @@ def _bulk(bench: Bench, backstage: Backstage, postgres: EmbeddedPostgres) -> lis
     topics = Topics(prefix=f"b-{uuid.uuid4().hex[:8]}", partitions=4, replication_factor=1)
     found = [each for each in deliveries(topics, count) if each.topic == topics.entities]
     publish(bench.bootstrap, topics, found)
-    entities = [_emitted(each) for each in found]
+    entities = [emitted(each) for each in found]
     seconds: dict[str, list[float]] = {"bare": [], "sink": []}
     for number in range(bench.repeats):
         bench.say(f"{count:,} entities, {number + 1} of {bench.repeats}")
         backstage.empty_database()
-        seconds["bare"].append(_mutated(backstage, entities))
+        seconds["bare"].append(mutated(backstage, entities))
         backstage.empty_database()
         dsn = _new_database(postgres, f"bulk_{number}")
         client = {"bootstrap.servers": bench.bootstrap, "log_level": 0}
@@ -108,7 +108,7 @@ def _bulk(bench: Bench, backstage: Backstage, postgres: EmbeddedPostgres) -> lis
     return [Figure(benchmark=NAME, name="bulk beside bare mutations", value=sink / bare, unit="x", most=1.2, note=note)]
 
 
-def _emitted(delivery: Delivery) -> dict[str, Any]:
+def emitted(delivery: Delivery) -> dict[str, Any]:
     assert delivery.value is not None
     return located(decode_entity(delivery.value).entity, "mainstem:catalog")
 
@@ -132,7 +132,7 @@ def _through_the_sink(settings: SinkSettings, count: int) -> float:
     return sink.ended - sink.began
 
 
-def _mutated(backstage: Backstage, entities: list[dict[str, Any]]) -> float:
+def mutated(backstage: Backstage, entities: list[dict[str, Any]]) -> float:
     """Return for how many seconds a bare loop of mutations ran, in Backstage's own process."""
     headers = {"Authorization": f"Bearer {backstage.token}"}
     body = {"entities": entities, "atOnce": AT_ONCE}
@@ -158,7 +158,7 @@ def _one_change(bench: Bench, backstage: Backstage, postgres: EmbeddedPostgres) 
         watching.execute(_NOTIFY)
         watching.execute("LISTEN shown")
         bench.say(f"{count} changes, alone")
-        alone = _shown_after(watching, lambda told: _mutated(backstage, [_told(told)]), count)
+        alone = _shown_after(watching, lambda told: mutated(backstage, [_told(told)]), count)
         bench.say(f"{count} changes, published")
         with _feeding(bench, backstage, _new_database(postgres, "one")) as send:
             published = _shown_after(watching, send, count)

@@ -1,4 +1,4 @@
-"""A load generator that costs little beside what it asks: one thread, keep-alive sockets, no parsing but of lengths.
+"""A load generator that costs little beside what it asks: one thread, kept sockets, no parsing but of lengths.
 
 usage: python -m tests.benchmarks.http_load URL CONNECTIONS SECONDS, with `{"paths", "token"}` on standard input; prints
 requests a second, milliseconds, bytes of an answer, and how many were no 200.
@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 _END = b"\r\n\r\n"
 _LENGTH = b"content-length: "
+_CHUNKED, _LAST_CHUNK = b"transfer-encoding: chunked", b"0\r\n\r\n"
+"""JSON holds no line feed after a carriage return: what ends so is the end."""
 _BUFFER = 1 << 20
 _LEAST = 100
 """Answers, however long they take: fewer have no p99."""
@@ -30,7 +32,7 @@ class Connection:
         self._begin()
 
     def _begin(self) -> None:
-        self._head, self._left = b"", -1
+        self._head, self._left, self._is_chunked = b"", -1, False
 
     def send(self, request: bytes) -> None:
         self._sent = time.perf_counter()
@@ -40,18 +42,26 @@ class Connection:
         """Read on; return seconds, bytes and success of the answer once it is whole."""
         data = self.sock.recv(_BUFFER)
         assert data, "the server closed the connection"
-        if self._left >= 0:
+        if self._is_chunked:
+            self._length += len(data)
+            self._tail = (self._tail + data)[-len(_LAST_CHUNK) :]
+            self._left = self._tail != _LAST_CHUNK
+        elif self._left >= 0:
             self._left -= len(data)
         else:
             self._head += data
             end = self._head.find(_END)
             if end < 0:
                 return None
-            head = self._head[:end].lower()
-            at = head.index(_LENGTH) + len(_LENGTH)
-            self._length = int(head[at:].partition(b"\r\n")[0])
+            head, body = self._head[:end].lower(), self._head[end + len(_END) :]
             self._is_success = head[9:12] == b"200"
-            self._left = self._length - (len(self._head) - end - len(_END))
+            if _CHUNKED in head:
+                self._is_chunked, self._length, self._tail = True, len(body), body[-len(_LAST_CHUNK) :]
+                self._left = self._tail != _LAST_CHUNK
+            else:
+                at = head.index(_LENGTH) + len(_LENGTH)
+                self._length = int(head[at:].partition(b"\r\n")[0])
+                self._left = self._length - len(body)
         if self._left > 0:
             return None
         took = time.perf_counter() - self._sent
