@@ -1,5 +1,6 @@
 """`?fields=a,b.c`: an answer narrowed to what was asked for."""
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -12,9 +13,17 @@ def narrowed(item: dict[str, Any], fields: str | None) -> dict[str, Any]:
     if not fields:
         return item
     result: dict[str, Any] = {}
-    for path in fields.split(","):
-        _take(item, path.strip(), result)
+    for path in _paths(fields):
+        if path in item:
+            result[path] = item[path]
+        else:
+            _take(item, path, result)
     return result
+
+
+@lru_cache(maxsize=256)
+def _paths(fields: str) -> tuple[str, ...]:
+    return tuple(path.strip() for path in fields.split(","))
 
 
 def _take(item: dict[str, Any], path: str, into: dict[str, Any]) -> None:
