@@ -50,8 +50,10 @@ class Backstage:
         config = _app_config(self, conninfo.conninfo_to_dict(admin), files)
         self._measured = {"MEASURED": "1"} if is_measured else {}
         if not is_measured:
-            # What it was processing when it ended is processed again after this time, by default 100 to 150 s.
+            # What it was processing when it ended is processed again after this time, by default 100 to 150 s; what it
+            # was putting together, after that, by default 60 s.
             config["catalog"]["processingInterval"] = {"seconds": 5}
+            config["catalog"]["stitchingStrategy"] = {"mode": "deferred", "stitchTimeout": {"seconds": 5}}
             config["catalog"]["providers"]["mainstem"]["bodyLimit"] = "1mb"
         self._lay_out(module, config)
 
