@@ -23,7 +23,7 @@ Made from the OpenAPI document, which a running API answers at `/v1/openapi.json
 - **`fields=a,b.c`** narrows an answer to those parts, of a list each element; what lies within a part need not be
   there. A query parameter that a path does not have, one that is given twice where it counts once, and a part that
   the answer does not have, are refused with 400. Of entities, `fields=entity_ref,entity` answers the descriptors
-  alone in a third of the time.
+  alone in less than half of the time.
 - **Errors** are problem details (RFC 9457, `application/problem+json`): `type`, `title`, `status`, `detail`. A body
   over 1 MiB is answered 413, one of another shape 422. A 503 has `Retry-After`.
 - **References** in a path are percent-encoded, in any case: `component%3Adefault%2Fpay`. Times are RFC 3339 with

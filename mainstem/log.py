@@ -48,7 +48,7 @@ class Repeats:
 
     def filter_record(self, record: logging.LogRecord) -> bool:
         """Whether a library's *record* passes: numbers apart, it was not just said. A filter of :mod:`logging`."""
-        fault = record.exc_info[0] if record.exc_info else None
+        fault = repr(record.exc_info[1]) if record.exc_info else None
         count = self.since((record.name, record.levelno, fault, _NUMBER.sub("#", record.getMessage())))
         if count:
             record.msg, record.args = f"{record.getMessage()} (and {count} times more since it was last told)", ()

@@ -75,3 +75,9 @@ def test_what_differs_in_a_field_or_is_no_warning_is_told_each_time(stream):
         own.info("sink.written")
         logging.getLogger("library").warning("topic %s is away", topic)
     assert len(stream.getvalue().splitlines()) == 6
+
+
+def test_another_fault_under_the_same_sentence_is_told(stream):
+    for cause in ("a", "b", "b"):
+        logging.getLogger("library").error("crashed", exc_info=ValueError(cause))
+    assert [stream.getvalue().count(f"ValueError: {cause}") for cause in ("a", "b")] == [1, 1]
