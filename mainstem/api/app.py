@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
 from psycopg import AsyncConnection, DataError
@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 
 from mainstem.access.gate import Auth, Gate
 from mainstem.access.jwt import Issuer
@@ -50,9 +51,9 @@ from mainstem.api.ids import take_ids
 from mainstem.api.location_refresh import refresh_for_ever
 from mainstem.api.locations import Locations
 from mainstem.api.measures import Measured, begin
-from mainstem.api.parameters import only_known
 from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_http_error, on_problem, on_unexpected
 from mainstem.api.rendering import read_json
+from mainstem.api.routing import Admitting
 from mainstem.dead_letters.window import Letters
 from mainstem.overrides.sets import Sets
 from mainstem.overrides.tending import Tending
@@ -111,7 +112,7 @@ def make_app(settings: Settings) -> FastAPI:
         openapi_url="/v1/openapi.json",
         # Behind a proxy that ends TLS, whoever followed would send the token in the clear.
         redirect_slashes=False,
-        dependencies=[Depends(_admit)],
+        routes=_routes(),
     )
     app.state.settings = settings
     app.state.gate = Gate(settings.auth, settings.token, settings.issuer)
@@ -136,38 +137,42 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(Measured)
     app.add_middleware(Guards, page=_DOCS)
     app.add_middleware(Heads)
-    # A request is compared with route after route: what is asked most comes first. But overrides before services,
-    # records and history before entities, of which any path that ends so could be one; dead letters before teams.
-    for each in (
-        overrides,
-        services,
-        records,
-        history,
-        entities,
-        dead_letters,
-        teams,
-        events,
-        manual,
-        connectors,
-        incremental,
-        central_config,
-        emissions,
-        validation,
-        simulate,
-        conflicts,
-        locations,
-        operations,
-    ):
-        app.include_router(each.router)
     describe(app, has_tokens=settings.auth != "none")
     begin(app)
     return app
 
 
-async def _admit(request: Request) -> None:
-    """What every route asks first. One dependency: each costs more than what it does."""
-    await only_known(request)
-    await access.authorise(request)
+def _routes() -> list[BaseRoute]:
+    """Return the routes in the order in which a request is compared with them: what is asked most comes first. But
+    overrides before services, records and history before entities, of which any path that ends so could be one; dead
+    letters before teams. They are not included router by router, which would compare each twice.
+    """
+    routes = [
+        route
+        for each in (
+            overrides,
+            services,
+            records,
+            history,
+            entities,
+            dead_letters,
+            teams,
+            events,
+            manual,
+            connectors,
+            incremental,
+            central_config,
+            emissions,
+            validation,
+            simulate,
+            conflicts,
+            locations,
+            operations,
+        )
+        for route in each.router.routes
+    ]
+    assert all(isinstance(route, Admitting) for route in routes)
+    return routes
 
 
 @asynccontextmanager

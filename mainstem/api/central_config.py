@@ -10,9 +10,10 @@ from mainstem.api.database import asking
 from mainstem.api.description import problems, resource
 from mainstem.api.parameters import Fields, IfNoneMatch, single
 from mainstem.api.problems import Problem
+from mainstem.api.routing import Admitting
 from sources import steering
 
-router = APIRouter(prefix="/central-config", tags=["connectors"])
+router = APIRouter(prefix="/central-config", tags=["connectors"], route_class=Admitting)
 
 
 @router.get(

@@ -18,11 +18,12 @@ from mainstem.api.filters import Filtered
 from mainstem.api.outages import present_policy
 from mainstem.api.parameters import cursor_of, key_of
 from mainstem.api.rendering import JsonAnswer
+from mainstem.api.routing import Admitting
 from mainstem.held import record_of
 from streams.disagreement import disagreements
 from streams.policy import Policy
 
-router = APIRouter(prefix="/v1", tags=["questions"])
+router = APIRouter(prefix="/v1", tags=["questions"], route_class=Admitting)
 
 LOOKED_AT: Final = 1_000
 """Entities of one page at most: where connectors agree on nearly everything, a page ends before it is full."""

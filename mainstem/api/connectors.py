@@ -16,11 +16,12 @@ from mainstem.api.database import asking
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, number_of, page_of, single
+from mainstem.api.routing import Admitting
 from schemas.canonical import pointer
 from sources import steering
 from sources.steering import Configured
 
-router = APIRouter(prefix="/v1/connectors", tags=["connectors"])
+router = APIRouter(prefix="/v1/connectors", tags=["connectors"], route_class=Admitting)
 
 _STATUS: Final = answers(200, bodies.Status, "Where the connector stands now.") | problems(404, 409)
 

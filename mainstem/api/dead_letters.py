@@ -16,13 +16,14 @@ from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, Limit, cursor_of, key_of
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name
+from mainstem.api.routing import Admitting
 from mainstem.api.shapes import moment
 from mainstem.dead_letters.belonging import Belonging, belonging, own_connector
 from mainstem.dead_letters.letters import DeadLetter, LetterId
 from mainstem.dead_letters.window import Letters, Window, behind
 from schemas.errors import ConfigError, UnavailableError
 
-router = APIRouter(prefix="/v1/teams", tags=["teams"])
+router = APIRouter(prefix="/v1/teams", tags=["teams"], route_class=Admitting)
 
 LOOKED_AT: Final = 2_000
 """Dead letters of one page at most, whosever they are."""

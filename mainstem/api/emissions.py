@@ -11,10 +11,11 @@ from mainstem.api.database import told
 from mainstem.api.description import answers
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, Limit, cursor_of, key_of
+from mainstem.api.routing import Admitting
 from mainstem.api.shapes import timestamp
 from schemas.statements import statements
 
-router = APIRouter(prefix="/v1/sinks/backstage", tags=["sinks"])
+router = APIRouter(prefix="/v1/sinks/backstage", tags=["sinks"], route_class=Admitting)
 
 MAX_SHARD: Final = 2**31 - 1
 _QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))

@@ -17,6 +17,7 @@ from mainstem.access.jwt import KeysUnavailableError
 from mainstem.api.access import caller_of
 from mainstem.api.database import ask
 from mainstem.api.problems import Problem
+from mainstem.api.routing import Admitting
 from mainstem.events.hub import Hub
 from mainstem.events.replay import Replay
 from mainstem.events.stream import Stream
@@ -26,7 +27,7 @@ from schemas.errors import UnavailableError
 from schemas.metrics import ApiMetrics
 from schemas.partitions import partition_of
 
-router = APIRouter(prefix="/v1", tags=["history"])
+router = APIRouter(prefix="/v1", tags=["history"], route_class=Admitting)
 
 STREAMS_MOST: Final = 500
 REPLAYS_MOST: Final = 8

@@ -15,8 +15,9 @@ from mainstem.api.parameters import Cursor, Fields, Limit, cursor_of, foreign_cu
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name, parse_ref
 from mainstem.api.rendering import JsonAnswer
+from mainstem.api.routing import Admitting
 
-router = APIRouter(prefix="/v1", tags=["history"])
+router = APIRouter(prefix="/v1", tags=["history"], route_class=Admitting)
 
 _RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _NEWEST: Final = 2**63 - 1

@@ -11,9 +11,10 @@ from mainstem.api import access, bodies, connectors, standings
 from mainstem.api.database import asking
 from mainstem.api.description import answers, problems, resource
 from mainstem.api.parameters import IfNoneMatch, single
+from mainstem.api.routing import Admitting
 from sources import steering
 
-router = APIRouter(prefix="/api/catalog/incremental", tags=["incremental"])
+router = APIRouter(prefix="/api/catalog/incremental", tags=["incremental"], route_class=Admitting)
 
 
 @router.get("/health", responses=answers(200, bodies.Health, "Which providers get on."))

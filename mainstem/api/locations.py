@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from mainstem.access import tenants
 from mainstem.api.parameters import IfNoneMatch, is_known, not_modified
 from mainstem.api.problems import Problem
+from mainstem.api.routing import Admitting
 from schemas.canonical import canonical_json
 from schemas.refs import DEFAULT_TENANT, entity_key
 from schemas.statements import statements
@@ -28,7 +29,7 @@ PREFIX: Final = "/backstage/v1/locations/"
 TENANT: Final = DEFAULT_TENANT
 """Whose catalogue the files are: `api.locations` has one secret, which is for one tenant. A Backstage of another one is
 fed by the sink `backstage`, whose options name its tenant."""
-router = APIRouter(prefix=PREFIX.rstrip("/"), include_in_schema=False)
+router = APIRouter(prefix=PREFIX.rstrip("/"), include_in_schema=False, route_class=Admitting)
 
 _QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
 _RENDERING: Final = version("mainstem").encode()

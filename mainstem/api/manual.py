@@ -17,13 +17,14 @@ from mainstem.api.parameters import IfAbsent, IfMatch, is_known, require_match
 from mainstem.api.problems import Problem
 from mainstem.api.publishing import Wait, publishing, shown, until_readable
 from mainstem.api.references import parse_ref
+from mainstem.api.routing import Admitting
 from mainstem.publishing import Said
 from schemas.refs import EntityRef
 from schemas.statements import statements
 
 log = structlog.get_logger(__name__)
 
-router = APIRouter(prefix="/v1", tags=["entities"])
+router = APIRouter(prefix="/v1", tags=["entities"], route_class=Admitting)
 
 CONNECTOR: Final = "manual"
 _QUERIES: Final = statements(Path(__file__).with_name("manual.sql"))

@@ -40,12 +40,10 @@ class Measured:
         try:
             await self._app(scope, receive, noted)
         finally:
-            metrics = _metrics(scope["app"])
             # Anybody can send any method and any path.
             method = scope["method"] if scope["method"] in _METHODS else "other"
             route = getattr(scope.get("route"), "path_format", NO_ROUTE)
-            metrics.requests.labels(method, route, status).inc()
-            metrics.request_seconds.labels(method, route).observe(time.perf_counter() - began)
+            _metrics(scope["app"]).answered(method, route, status, time.perf_counter() - began)
 
 
 def _metrics(app: FastAPI) -> ApiMetrics:

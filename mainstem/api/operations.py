@@ -16,10 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from mainstem.access import tenants
+from mainstem.api.routing import Admitting
 from mainstem.monitor import NO_TLS
 from schemas.refs import DEFAULT_TENANT
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=Admitting)
 
 _ANSWER_SECONDS: Final = 2.0
 _OWN: Final = "api"

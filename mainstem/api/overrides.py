@@ -20,6 +20,7 @@ from mainstem.api.parameters import Cursor, Fields, IfMatch, Limit, page_of, req
 from mainstem.api.problems import Problem
 from mainstem.api.publishing import Wait, shown, until_readable
 from mainstem.api.references import is_name
+from mainstem.api.routing import Admitting
 from mainstem.api.shapes import timestamp
 from mainstem.overrides.fields import MalformedPointerError, mismatch, objection, parse_field
 from mainstem.overrides.judging import Ground, Override
@@ -29,7 +30,7 @@ from schemas.changes import parse_time
 from schemas.errors import DecodeError, MergeError, Skippable, ValidationError
 from schemas.refs import EntityRef
 
-router = APIRouter(prefix="/v1/services", tags=["services"])
+router = APIRouter(prefix="/v1/services", tags=["services"], route_class=Admitting)
 
 _MAX_DEPTH: Final = 100
 _ANSWERS: Final = (

@@ -16,6 +16,7 @@ from mainstem.api.parameters import Fields, IfNoneMatch, single
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name, parse_ref
 from mainstem.api.rendering import JsonAnswer
+from mainstem.api.routing import Admitting
 from mainstem.api.shapes import moment
 from mainstem.held import record_of
 from mainstem.overrides.fields import MalformedPointerError, parse_field
@@ -28,7 +29,7 @@ from streams.explain import Explanation as Explained
 from streams.explain import Leaf, Standing, explain
 from streams.policy import Policy
 
-router = APIRouter(prefix="/v1/entities", tags=["entities"])
+router = APIRouter(prefix="/v1/entities", tags=["entities"], route_class=Admitting)
 
 _LIVES: Final = {Band.FRESH: "fresh", Band.STALE: "stale", Band.DEAD: "dead"}
 

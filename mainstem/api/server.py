@@ -24,6 +24,8 @@ def config_of(app: FastAPI) -> uvicorn.Config:
         ws="none",
         limit_concurrency=MAX_CONNECTIONS,
         server_header=False,
+        # What a proxy says of its client would be believed, and is asked for by nobody.
+        proxy_headers=False,
         log_config=None,
         access_log=False,
         lifespan="on",

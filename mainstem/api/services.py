@@ -16,8 +16,9 @@ from mainstem.api.parameters import Fields, IfNoneMatch, cursor_of, key_of, sing
 from mainstem.api.problems import Problem
 from mainstem.api.references import is_name
 from mainstem.api.rendering import JsonAnswer
+from mainstem.api.routing import Admitting
 
-router = APIRouter(prefix="/v1/services", tags=["services"])
+router = APIRouter(prefix="/v1/services", tags=["services"], route_class=Admitting)
 
 MAX_DEPTH: Final = 20
 _ONE: Final = problems(404, 409)

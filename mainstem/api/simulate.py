@@ -15,6 +15,7 @@ from mainstem.api.outages import present_policy
 from mainstem.api.parameters import Limit
 from mainstem.api.problems import Problem
 from mainstem.api.rendering import JsonAnswer
+from mainstem.api.routing import Admitting
 from mainstem.held import record_of
 from mainstem.simulation.benches import AbandonedError, Benches, BusyError
 from mainstem.simulation.catalogue import Failure, task_of
@@ -23,7 +24,7 @@ from mainstem.simulation.supposition import Supposition, UnfitError, supposed
 from schemas.canonical import parse_json
 from schemas.errors import DecodeError, MergeError
 
-router = APIRouter(prefix="/v1", tags=["questions"])
+router = APIRouter(prefix="/v1", tags=["questions"], route_class=Admitting)
 
 _GONE: Final = 499
 """Nobody reads it: whoever asked has gone."""

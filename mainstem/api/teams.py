@@ -11,8 +11,9 @@ from mainstem.api.description import answers, problems, resource
 from mainstem.api.fields import narrowed
 from mainstem.api.parameters import Cursor, Fields, IfNoneMatch, Limit, cursor_of, key_of, single
 from mainstem.api.rendering import JsonAnswer
+from mainstem.api.routing import Admitting
 
-router = APIRouter(prefix="/v1/teams", tags=["teams"])
+router = APIRouter(prefix="/v1/teams", tags=["teams"], route_class=Admitting)
 
 
 @router.get("", responses=answers(200, bodies.TeamList, "Teams, by reference."))

@@ -9,10 +9,11 @@ from mainstem.access.scopes import READ
 from mainstem.api import access, bodies
 from mainstem.api.changes import unprocessable
 from mainstem.api.description import answers, problems
+from mainstem.api.routing import Admitting
 from schemas.errors import DecodeError, ValidationError
 from sources.publisher import examined
 
-router = APIRouter(prefix="/v1", tags=["changes"])
+router = APIRouter(prefix="/v1", tags=["changes"], route_class=Admitting)
 
 _ANYBODYS: Final = "manual"
 """Every connector's changes are judged alike, but for those of one that publishes complete entities alone."""
