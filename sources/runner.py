@@ -233,7 +233,7 @@ class Runner:
             published=done.published,
             refused=done.refused,
             deleted=report.deleted,
-            holds=census.entities,
+            entities=census.entities,
         )
 
     async def _failed(self, lease: Lease, state: State, error: Exception) -> None:

@@ -56,12 +56,16 @@ async def rows(
 
     *prepare*: False plans it each time for what is asked, None as psycopg and Postgres choose.
     """
-    async with pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+    connection = await pool.getconn()
+    try:
+        cursor = connection.cursor(row_factory=dict_row)
         # What is sent with one sync is one transaction: `_ENTER` holds for the statement, and no longer.
         async with _at_once(connection):
             await connection.execute(_ENTER, (tenant,))
             await cursor.execute(statement, parameters, prepare=prepare)
         return await cursor.fetchall()
+    finally:
+        await pool.putconn(connection)
 
 
 @asynccontextmanager

@@ -113,6 +113,8 @@ def make_app(settings: Settings) -> FastAPI:
         # Behind a proxy that ends TLS, whoever followed would send the token in the clear.
         redirect_slashes=False,
         routes=_routes(),
+        # Whoever set OpenTelemetry's variables for others on this machine would be sent what callers got wrong.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     app.state.gate = Gate(settings.auth, settings.token, settings.issuer)

@@ -11,7 +11,7 @@ from mainstem.api.parameters import only_known
 
 
 class Admitting(APIRoute):
-    """A route that asks first what every route asks: as a dependency of FastAPI that would cost more than what it does."""
+    """Asks first what every route asks: as a dependency of FastAPI that would cost more than what it does."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answered = super().get_route_handler()
