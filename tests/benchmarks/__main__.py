@@ -14,10 +14,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 
 from mainstem.embedded import EmbeddedKafka, default_cache_dir
-from tests.benchmarks.figures import Bench, Figure, show
+from tests.benchmarks.figures import Bench, Figure, noted, show, stolen
 
 BENCHMARKS = {
     "engines": "tests.benchmarks.throughput",
@@ -66,8 +67,9 @@ def _measured(name: str, options: argparse.Namespace, say: Callable[[str], None]
         try:
             repeats = 1 if options.quick else options.repeats
             bench = Bench(bootstrap=service.address, is_quick=options.quick, repeats=repeats, say=say)
+            before = psutil.cpu_times()
             figures: list[Figure] = module.measure(bench)
-            return figures
+            return noted(figures, stolen(before, psutil.cpu_times()))
         finally:
             service.stop()
 

@@ -3,12 +3,14 @@
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 _PIPE_COLUMNS = 140
+_NOTABLE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,18 @@ class Bench:
 
     def size(self, whole: int, quick: int) -> int:
         return quick if self.is_quick else whole
+
+
+def stolen(before: Any, after: Any) -> float:
+    """Return which share of the time of processors the host gave to others, between two of `psutil.cpu_times()`."""
+    spent = {name: getattr(after, name) - getattr(before, name) for name in before._fields if "guest" not in name}
+    return spent.get("steal", 0.0) / max(sum(spent.values()), 0.01)
+
+
+def noted(figures: Iterable[Figure], share: float) -> list[Figure]:
+    """Return *figures* that tell what others took of the processors meanwhile: it makes what is slowest slower."""
+    told = f"; others had {share:.0%} of the processors" if share >= _NOTABLE else ""
+    return [replace(each, note=f"{each.note}{told}") for each in figures]
 
 
 def show(figures: Iterable[Figure], *, as_json: bool) -> None:
