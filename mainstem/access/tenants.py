@@ -56,6 +56,7 @@ async def rows(
 
     *prepare*: False plans it each time for what is asked, None as psycopg and Postgres choose.
     """
+    # Not `pool.connection()`: there is nothing to commit, for the sync ends the transaction.
     connection = await pool.getconn()
     try:
         cursor = connection.cursor(row_factory=dict_row)

@@ -13,12 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mainstem.access import audit, scopes, tenants
 from mainstem.access.gate import ANYBODY, Caller, bearer
 from mainstem.access.jwt import KeysUnavailableError
-from mainstem.api import locations
 from mainstem.api.description import READS, SCOPE
 from mainstem.api.problems import Problem, answer, on_problem
 from mainstem.configuration.values import is_loopback
 
 _OPEN: Final = ("/livez", "/readyz", "/metrics")
+LOCATIONS: Final = "/backstage/v1/locations/"
+"""Below it are the files for Backstage, which are guarded by a secret of their own."""
 _NOTHING_SENT: Final = "no token was sent; send one as Authorization: Bearer TOKEN; `mainstem tokens create` makes one"
 # The same words for each of these: which of them it is would tell whoever guesses tokens what is one.
 _NONE_THAT_HOLDS: Final = (
@@ -140,9 +141,9 @@ def caller_of(request: Request) -> Caller:
 
 
 def _is_open(request: Request) -> bool:
-    """Whether the path needs no token. The files for Backstage are guarded by a secret of their own."""
+    """Whether the path needs no token."""
     path: str = request.scope["path"]
-    return path in _OPEN or path.startswith(locations.PREFIX)
+    return path in _OPEN or path.startswith(LOCATIONS)
 
 
 def _astray(request: Request) -> str | None:

@@ -53,7 +53,7 @@ from mainstem.api.locations import Locations
 from mainstem.api.measures import Measured, begin
 from mainstem.api.problems import Problem, on_bad_parameter, on_declined, on_http_error, on_problem, on_unexpected
 from mainstem.api.rendering import read_json
-from mainstem.api.routing import Admitting
+from mainstem.api.routing import refuse_unadmitting
 from mainstem.dead_letters.window import Letters
 from mainstem.overrides.sets import Sets
 from mainstem.overrides.tending import Tending
@@ -112,8 +112,7 @@ def make_app(settings: Settings) -> FastAPI:
         openapi_url="/v1/openapi.json",
         # Behind a proxy that ends TLS, whoever followed would send the token in the clear.
         redirect_slashes=False,
-        routes=_routes(),
-        # Whoever set OpenTelemetry's variables for others on this machine would be sent what callers got wrong.
+        # Whoever instruments this process from outside would be sent paths, queries and mistakes of callers.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
@@ -139,6 +138,9 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(Measured)
     app.add_middleware(Guards, page=_DOCS)
     app.add_middleware(Heads)
+    # Not included router by router, which would look for the route twice.
+    app.router.routes.extend(_routes())
+    refuse_unadmitting(app)
     describe(app, has_tokens=settings.auth != "none")
     begin(app)
     return app
@@ -147,9 +149,9 @@ def make_app(settings: Settings) -> FastAPI:
 def _routes() -> list[BaseRoute]:
     """Return the routes in the order in which a request is compared with them: what is asked most comes first. But
     overrides before services, records and history before entities, of which any path that ends so could be one; dead
-    letters before teams. They are not included router by router, which would compare each twice.
+    letters before teams.
     """
-    routes = [
+    return [
         route
         for each in (
             overrides,
@@ -173,8 +175,6 @@ def _routes() -> list[BaseRoute]:
         )
         for route in each.router.routes
     ]
-    assert all(isinstance(route, Admitting) for route in routes)
-    return routes
 
 
 @asynccontextmanager

@@ -44,7 +44,7 @@ _NEEDED: Final = {"list_entities": "entity_ref", "get_entity": "version"}
 _REMEMBERED_CHARS: Final = 4_096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
     """How entities are read of which *fields* are asked for. Postgres makes nothing that nobody asks for."""
 
@@ -119,19 +119,22 @@ async def _rows(request: Request, reading: _Reading, parameters: dict[str, Any])
     return await told(request, reading.statement, parameters, prepare=prepare)
 
 
-@lru_cache(maxsize=64)
 def _reading(query: str, fields: str | None) -> _Reading:
-    asked = {path.strip() for path in fields.split(",")} if fields else {*_COLUMNS, "freshness"}
+    asked = tuple(path.strip() for path in fields.split(",")) if fields else (*_COLUMNS, "freshness")
     parts = {path.partition(".")[0] for path in asked}
     is_fresh = "freshness" in parts
     needed = parts | {_NEEDED[query]} | (_FRESHNESS if is_fresh else set())
     columns = tuple(name for name in _COLUMNS if name in needed)
-    documents = tuple(name for name in columns if name in _DOCUMENTS)
-    read = ", ".join(f"{name}::text AS {name}" if name in documents else name for name in columns)
-    written = _QUERIES[query].strip().removesuffix(";")
     return _Reading(
-        statement=f"SELECT {read} FROM ({written}) AS held ORDER BY entity_ref",  # noqa: S608 - names of columns alone
-        documents=documents,
+        statement=_statement(query, columns),
+        documents=tuple(name for name in columns if name in _DOCUMENTS),
         is_fresh=is_fresh,
-        narrowed_to=None if asked == set(columns) else fields,
+        narrowed_to=None if asked == columns else fields,
     )
+
+
+@lru_cache(maxsize=64)
+def _statement(query: str, columns: tuple[str, ...]) -> LiteralString:
+    read = ", ".join(f"{name}::text AS {name}" if name in _DOCUMENTS else name for name in columns)
+    written = _QUERIES[query].strip().removesuffix(";")
+    return f"SELECT {read} FROM ({written}) AS held ORDER BY entity_ref"  # noqa: S608 - names of columns alone

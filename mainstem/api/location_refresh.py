@@ -11,7 +11,8 @@ import structlog
 from psycopg_pool import AsyncConnectionPool
 
 from mainstem.access.tenants import inside
-from mainstem.api.locations import PREFIX, TENANT, Locations, Refresh, etags
+from mainstem.api.access import LOCATIONS
+from mainstem.api.locations import TENANT, Locations, Refresh, etags
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,7 @@ class Teller:
         They are known by the end of their path: where Backstage sees us is its own business.
         """
         ends = {
-            f"{PREFIX}{self._locations.secret.get_secret_value()}/{shard}.yaml": shard
+            f"{LOCATIONS}{self._locations.secret.get_secret_value()}/{shard}.yaml": shard
             for shard in range(self._locations.shards)
         }
         query = {"filter": "kind=location", "limit": str(_PAGE)}
@@ -71,7 +72,7 @@ class Teller:
             page = answer.raise_for_status().json()
             for entity in page["items"]:
                 for target in _targets(entity):
-                    at = target.find(PREFIX)
+                    at = target.find(LOCATIONS)
                     if at >= 0 and target[at:] in ends:
                         yield ends[target[at:]], _ref(entity)
             if not (cursor := page["pageInfo"].get("nextCursor")):

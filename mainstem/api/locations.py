@@ -17,6 +17,7 @@ from fastapi.responses import Response
 from pydantic import SecretStr
 
 from mainstem.access import tenants
+from mainstem.api.access import LOCATIONS
 from mainstem.api.parameters import IfNoneMatch, is_known, not_modified
 from mainstem.api.problems import Problem
 from mainstem.api.routing import Admitting
@@ -25,11 +26,10 @@ from schemas.refs import DEFAULT_TENANT, entity_key
 from schemas.statements import statements
 from sinks.backstage.descriptors import located, refusals, shard_of
 
-PREFIX: Final = "/backstage/v1/locations/"
 TENANT: Final = DEFAULT_TENANT
 """Whose catalogue the files are: `api.locations` has one secret, which is for one tenant. A Backstage of another one is
 fed by the sink `backstage`, whose options name its tenant."""
-router = APIRouter(prefix=PREFIX.rstrip("/"), include_in_schema=False, route_class=Admitting)
+router = APIRouter(prefix=LOCATIONS.rstrip("/"), include_in_schema=False, route_class=Admitting)
 
 _QUERIES: Final = statements(Path(__file__).with_name("queries.sql"))
 _RENDERING: Final = version("mainstem").encode()

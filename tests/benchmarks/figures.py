@@ -59,8 +59,8 @@ def stolen(before: Any, after: Any) -> float:
 
 def noted(figures: Iterable[Figure], share: float) -> list[Figure]:
     """Return *figures* that tell what others took of the processors meanwhile: it makes what is slowest slower."""
-    told = f"; others had {share:.0%} of the processors" if share >= _NOTABLE else ""
-    return [replace(each, note=f"{each.note}{told}") for each in figures]
+    told = f"others had {share:.0%} of the processors" if share >= _NOTABLE else ""
+    return [replace(each, note="; ".join(filter(None, (each.note, told)))) for each in figures]
 
 
 def show(figures: Iterable[Figure], *, as_json: bool) -> None:

@@ -24,6 +24,7 @@ from mainstem.api import body_cap
 from mainstem.api.app import Settings, make_app
 from mainstem.api.description import describe
 from mainstem.api.locations import Locations
+from mainstem.api.routing import refuse_unadmitting
 from mainstem.api.server import Patient
 from tests.integration.answering import answering
 from tests.integration.connector_rows import migrated
@@ -262,6 +263,8 @@ def test_api5_broken_function_level_authorization(api, every):
     unscoped.add_api_route("/v1/forgotten", lambda: None, methods=["POST"])
     with pytest.raises(ValueError, match="POST /v1/forgotten changes something and names no scope"):
         describe(unscoped, has_tokens=True)
+    with pytest.raises(ValueError, match="/v1/forgotten admits anybody"):
+        refuse_unadmitting(unscoped)
     assert wrong == []
     assert "read" not in writes
     assert others == [405] * 4
