@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import yaml
 
-from tests.acceptance.running import eventually
+from tests.patience import eventually
 from tests.prometheus import tool
 
 SHIPPED = Path(__file__).parents[2] / "deploy/prometheus"

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -23,19 +22,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas.topics import Topics
 from tests.faults.installed import Installed
 from tests.integration.kill.kafka_io import Sent, produce_and_wait, remaining
+from tests.patience import ended, eventually, granted
 
 READY_SECONDS = 150.0
 STOP_SECONDS = 20.0
 ENVIRONMENT = {**os.environ, "MAINSTEM_API__PORT": "0", "TERM": "xterm-256color", "COLUMNS": "120"}
-
-
-def eventually(found: Callable[[], Any], seconds: float = 120, said: Callable[[], str] = str) -> Any:
-    """Return what *found* returns as soon as that is true. *said* tells what is known when it does not become so."""
-    deadline = time.monotonic() + seconds
-    while not (result := found()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {said()}"
-        time.sleep(0.2)
-    return result
 
 
 def run(*arguments: str, environment: Mapping[str, str] | None = None, **options: Any) -> Any:
@@ -43,7 +34,7 @@ def run(*arguments: str, environment: Mapping[str, str] | None = None, **options
     command = [sys.executable, "-m", "mainstem", *arguments]
     environment = {**ENVIRONMENT, **(environment or {})}
     ended = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=120, check=False, **options
+        command, env=environment, capture_output=True, text=True, timeout=600, check=False, **options
     )
     assert "\x1b" not in ended.stdout + ended.stderr, "colours in a pipe"
     return ended
@@ -86,10 +77,10 @@ class Up(Installed):
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it as an operator does: in time, with code 0, leaving no process behind."""
         self._process.send_signal(number)
-        begin = time.monotonic()
+        begin = granted()
         family = self.family()
-        code = self._process.wait(READY_SECONDS)
-        took = time.monotonic() - begin
+        code = ended(self._process, READY_SECONDS, self.tail)
+        took = granted() - begin
         left = [process for process in family if _is_alive(process)]
         assert code == 0, self.tail()
         assert left == []
@@ -97,7 +88,7 @@ class Up(Installed):
 
     def wait(self) -> int:
         """Return its exit code, once it ended by itself."""
-        return self._process.wait(READY_SECONDS)
+        return ended(self._process, READY_SECONDS, self.tail)
 
     def kill(self) -> None:
         """Kill it and everything below it, all at once; nothing is told, nothing can tidy up."""

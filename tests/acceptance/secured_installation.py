@@ -6,8 +6,9 @@ import sys
 from functools import partial
 from typing import Any
 
-from tests.acceptance.running import ENVIRONMENT, eventually, run, write_config
+from tests.acceptance.running import ENVIRONMENT, run, write_config
 from tests.acceptance.secured_kafka import PASSWORD, SecuredKafka
+from tests.patience import ended, eventually
 
 PREFIX = "mainstem-"
 SCRAM = {"processor": "SCRAM-SHA-512", "sink-postgres": "SCRAM-SHA-256"}
@@ -93,4 +94,4 @@ class Secured:
         for process in self._processes:
             process.terminate()
         for process in self._processes:
-            process.wait(30)
+            ended(process, 30)

@@ -10,8 +10,8 @@ import fastavro
 import pytest
 
 from schemas.codec import AVRO_DIRECTORY
-from tests.acceptance.running import eventually
 from tests.integration.kill.kafka_io import Sent, partition_of
+from tests.patience import eventually
 
 CANARY = "kan4rie"
 HEADERS = [("traced", b"\xff"), ("traced", b"2"), ("none", None)]

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.acceptance.running import Up, eventually
+from tests.acceptance.running import Up
+from tests.patience import eventually
 
 COUNT = 30
 

@@ -8,9 +8,10 @@ import httpx2
 import pytest
 
 from tests.acceptance.monitoring import Prometheus
-from tests.acceptance.running import Up, eventually
+from tests.acceptance.running import Up
 from tests.backstage_module_server import ModuleServer, module_server
 from tests.exported import names
+from tests.patience import eventually
 
 PANELS = [
     panel

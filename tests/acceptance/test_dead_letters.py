@@ -8,8 +8,8 @@ from confluent_kafka import Producer
 
 from schemas.dead_letters import dead_letter_headers
 from schemas.errors import ValidationError
-from tests.acceptance.running import eventually
 from tests.integration.kill.kafka_io import produce_and_wait
+from tests.patience import eventually
 
 FIRST = "mainstem.changes.letters/3/123456"
 

@@ -20,7 +20,8 @@ from psycopg import conninfo
 from mainstem.cli import app
 from schemas.errors import ConfigError
 from schemas.topics import Topics
-from tests.acceptance.running import ENVIRONMENT, Up, eventually, run, write_config
+from tests.acceptance.running import ENVIRONMENT, Up, run, write_config
+from tests.patience import ended, eventually
 
 CONFIGURATION = ConfigError.exit_code
 GONE = "127.0.0.1:1"
@@ -268,7 +269,7 @@ def test_publish_into_a_pipe_that_nobody_reads_leaves_no_trace(installation, tmp
             assert process.stdout.readline().startswith(f"{file}:1 ")
         process.stdout.close()
         said = process.stderr.read()
-        assert process.wait(60) == 1
+        assert ended(process, 60) == 1
     assert said == ""
 
 

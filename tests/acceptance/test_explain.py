@@ -5,7 +5,7 @@ import json
 import pytest
 
 from schemas.errors import ConfigError
-from tests.acceptance.running import eventually
+from tests.patience import eventually
 
 
 def widget(name, tier, owner):

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ConfigError
-from tests.acceptance.running import Up, eventually, run
+from tests.acceptance.running import Up, run
+from tests.patience import eventually
 from tests.source_server import SourceServer, as_json, source_server
 
 PLUGIN = Path(__file__).parents[1] / "plugin"

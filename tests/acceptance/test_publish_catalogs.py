@@ -13,7 +13,7 @@ import yaml
 from schemas.topics import FORWARDED_FROM
 from tests import oracle
 from tests.acceptance.conftest import CATALOGS
-from tests.acceptance.running import eventually
+from tests.patience import eventually
 
 _REPOSITORY = Path(__file__).parents[2]
 _DATA = Path(os.environ.get("MAINSTEM_TEST_DATA", _REPOSITORY.parent / "shared" / "data")) / "backstage-catalogs"
@@ -21,7 +21,7 @@ _ROW = re.compile(r"(?P<place>.+:\d+) (?P<ref>\S+) partition (?P<partition>\d+) 
 
 pytestmark = [
     pytest.mark.skipif(not _DATA.is_dir(), reason="the catalogues are not on this machine"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
 ]
 
 

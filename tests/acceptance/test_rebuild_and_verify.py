@@ -5,7 +5,7 @@ import threading
 
 import psycopg
 
-from tests.acceptance.running import eventually
+from tests.patience import eventually
 
 REFS = [f"component:default/verified-{number}" for number in range(40)]
 

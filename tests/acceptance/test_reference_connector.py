@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.running import Up, eventually
+from tests.acceptance.running import Up
 from tests.backstage_catalogue import Catalogue, component
+from tests.patience import eventually
 from tests.source_server import source_server
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "service-catalog-connector.md"

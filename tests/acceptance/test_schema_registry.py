@@ -7,7 +7,8 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from tests.acceptance.running import Up, eventually, write_config
+from tests.acceptance.running import Up, write_config
+from tests.patience import eventually
 from tests.registry_server import RegistryServer
 
 CHANGE = {

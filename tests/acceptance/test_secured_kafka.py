@@ -32,10 +32,11 @@ from mainstem.config import Config
 from mainstem.security import access
 from schemas.errors import UnavailableError
 from sinks.kafka import producer as sink_producer
-from tests.acceptance.running import eventually, run, write_config
+from tests.acceptance.running import run, write_config
 from tests.acceptance.secured_installation import PREFIX, RUNNING, SCRAM, USERS, Secured
 from tests.acceptance.secured_kafka import EXPIRED, KEY_PASSWORD, PASSWORD, SecuredKafka, server_context, stranger
 from tests.integration.kill.kafka_io import produce_and_wait, read_all
+from tests.patience import eventually
 
 CHANGE = {"entity": {"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": {"name": "ledger"}}}
 

@@ -11,7 +11,8 @@ from confluent_kafka.admin import AdminClient
 
 from mainstem.supervisor import MAX_FAILURES
 from schemas.errors import ConfigError
-from tests.acceptance.running import Up, eventually, run, write_config
+from tests.acceptance.running import Up, run, write_config
+from tests.patience import eventually
 
 CONFIG = {
     "processor": {"workers": 2},

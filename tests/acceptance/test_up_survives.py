@@ -10,11 +10,12 @@ import time
 import psutil
 import pytest
 
-from tests.acceptance.running import Up, eventually
+from tests.acceptance.running import Up
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load, configured, draw, last_deadline
 from tests.integration.kill.changes import CONNECTORS
 from tests.integration.kill.kafka_io import Publisher
+from tests.patience import eventually
 
 RATE = 120.0
 CHILDREN = {
@@ -42,7 +43,6 @@ def up():
     installation.close()
 
 
-@pytest.mark.timeout(900)
 def test_nothing_is_missing_repeated_or_reverted_after_kill_9_of_each_child_and_of_the_whole_tree(up, seed):
     rng = random.Random(seed)
     addresses = _addresses(up.start())

@@ -18,8 +18,8 @@ from psycopg import conninfo, sql
 
 from mainstem.embedded.ports import free_ports
 from mainstem.embedded.process import Child, Command, log_tail
-from tests.acceptance.running import eventually
 from tests.backstage.npm import BACKEND, MODULE_NAME
+from tests.patience import eventually, granted
 
 READY_SECONDS = 120.0
 SHARDS = 16
@@ -80,10 +80,10 @@ class Backstage:
 
     def wait_until_ready(self) -> None:
         assert self._child is not None
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = granted() + READY_SECONDS
         while not self._is_ready():
             assert self._child.running, f"Backstage ended while it started:\n{self.tail()}"
-            assert time.monotonic() < deadline, f"Backstage is not ready after {READY_SECONDS} s:\n{self.tail()}"
+            assert granted() < deadline, f"Backstage is not ready after {READY_SECONDS} s:\n{self.tail()}"
             time.sleep(0.25)
 
     def stop(self) -> None:
@@ -95,9 +95,9 @@ class Backstage:
         assert self._child is not None
         if pid := self._child.pid:
             os.kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + 10
+        deadline = granted() + 10
         while self._child.running:
-            assert time.monotonic() < deadline, "Backstage outlived kill -9"
+            assert granted() < deadline, "Backstage outlived kill -9"
             time.sleep(0.02)
 
     def restart(self) -> None:

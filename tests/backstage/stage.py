@@ -1,8 +1,8 @@
 """The sink `backstage` on a real Backstage: as `tests/integration/sinks/backstage_stage.py` drives it."""
 
 from sinks.backstage.circuit import Pace
-from tests.acceptance.running import eventually
 from tests.integration.sinks.backstage_stage import Brisk, exactly
+from tests.patience import eventually
 
 
 class Patient(Brisk):

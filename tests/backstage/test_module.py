@@ -6,9 +6,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.acceptance.running import eventually
 from tests.backstage.backstage import Backstage
 from tests.backstage.entities import component, ref
+from tests.patience import eventually
 
 
 @pytest.fixture

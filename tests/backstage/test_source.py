@@ -4,9 +4,9 @@ import pytest
 
 from sources.backstage import BackstageSource
 from sources.base import SourceSettings
-from tests.acceptance.running import eventually
 from tests.backstage.entities import LOCATIONS, component, ref
 from tests.integration.sources.conftest import migrated, stage
+from tests.patience import eventually
 
 __all__ = ["migrated", "stage"]
 

@@ -13,8 +13,9 @@ from psycopg import conninfo, sql
 from mainstem.embedded.ports import free_ports
 from schemas.topics import Topics
 from sinks.backstage.descriptors import LOCATIONS
-from tests.acceptance.running import Up, eventually
+from tests.acceptance.running import Up
 from tests.backstage.backstage import Backstage, bare
+from tests.patience import eventually
 
 SECRET = uuid.uuid4().hex
 FILES = 2

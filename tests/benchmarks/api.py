@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import random
 import statistics
@@ -211,6 +212,8 @@ def figures(asked: Asked, bench: Bench) -> list[Figure]:
         value = statistics.median(each[which] for each in told)
         size = statistics.median(each["bytes"] for each in told) / 1_000
         note = f"one at a time; p50 {told[-1]['p50']:.1f}, p99 {told[-1]['p99']:.1f} ms, {size:,.0f} kB each"
+        if told[-1]["calm"] < 1 and told[-1]["calm_p99"] < math.inf:
+            note += f"; p99 {told[-1]['calm_p99']:.1f} ms of the {told[-1]['calm']:.0%} that others did not disturb"
         found.append(Figure(benchmark=NAME, name=what, value=value, unit="ms", most=most, note=note))
     return found
 

@@ -1,10 +1,12 @@
 """A load generator that costs little beside what it asks: one thread, kept sockets, no parsing but of lengths.
 
 usage: python -m tests.benchmarks.http_load URL CONNECTIONS SECONDS, with `{"paths", "token"}` on standard input; prints
-requests a second, milliseconds, bytes of an answer, and how many were no 200.
+requests a second, milliseconds, bytes of an answer, how many were no 200, and the share of answers during which the
+host kept no processor for others (`calm`), with their own p99.
 """
 
 import json
+import math
 import selectors
 import socket
 import statistics
@@ -12,6 +14,8 @@ import sys
 import time
 from itertools import cycle
 from urllib.parse import urlsplit
+
+import psutil
 
 _END = b"\r\n\r\n"
 _LENGTH = b"content-length: "
@@ -28,18 +32,19 @@ class Connection:
     def __init__(self, address: tuple[str, int]) -> None:
         self.sock = socket.create_connection(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._sent = 0.0
+        self._sent = self._stolen = 0.0
         self._begin()
 
     def _begin(self) -> None:
         self._head, self._left, self._is_chunked = b"", -1, False
 
     def send(self, request: bytes) -> None:
+        self._stolen = _stolen()
         self._sent = time.perf_counter()
         self.sock.sendall(request)
 
-    def take(self) -> tuple[float, int, bool] | None:
-        """Read on; return seconds, bytes and success of the answer once it is whole."""
+    def take(self) -> tuple[float, int, bool, bool] | None:
+        """Read on; return seconds, bytes, success and calm of the answer once it is whole."""
         data = self.sock.recv(_BUFFER)
         assert data, "the server closed the connection"
         if self._is_chunked:
@@ -66,7 +71,12 @@ class Connection:
             return None
         took = time.perf_counter() - self._sent
         self._begin()
-        return took, self._length, self._is_success
+        return took, self._length, self._is_success, _stolen() == self._stolen
+
+
+def _stolen() -> float:
+    """Return the seconds for which the host has kept processors for others; 0 where it does not tell."""
+    return float(getattr(psutil.cpu_times(), "steal", 0.0))
 
 
 def main() -> None:
@@ -83,7 +93,7 @@ def main() -> None:
 
 
 def _asked(selector: selectors.BaseSelector, requests: "cycle[bytes]", seconds: float) -> dict[str, float]:
-    took, sizes, failed, began = [], [], 0, time.perf_counter()
+    took, calm, sizes, failed, began = [], [], [], 0, time.perf_counter()
     while time.perf_counter() < began + seconds or len(took) < _LEAST:
         for key, _ in selector.select(1.0):
             answer = key.data.take()
@@ -92,11 +102,20 @@ def _asked(selector: selectors.BaseSelector, requests: "cycle[bytes]", seconds: 
             took.append(answer[0] * 1_000)
             sizes.append(answer[1])
             failed += not answer[2]
+            if answer[3]:
+                calm.append(took[-1])
             key.data.send(next(requests))
     elapsed = time.perf_counter() - began
     cuts = statistics.quantiles(took, n=100)
-    size = statistics.mean(sizes)
-    return {"rate": len(took) / elapsed, "p50": cuts[49], "p99": cuts[98], "bytes": size, "failed": failed}
+    return {
+        "rate": len(took) / elapsed,
+        "p50": cuts[49],
+        "p99": cuts[98],
+        "bytes": statistics.mean(sizes),
+        "failed": failed,
+        "calm": len(calm) / len(took),
+        "calm_p99": statistics.quantiles(calm, n=100)[98] if len(calm) >= _LEAST else math.inf,
+    }
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +24,7 @@ from tests.faults.load import configured
 from tests.faults.metadata import Brokers
 from tests.faults.proxy import Network, Proxy, to_port, to_socket
 from tests.faults.roles import Role
+from tests.patience import eventually
 
 PARTITIONS = 4
 SINKS = ("sink-postgres", "sink-incidents")
@@ -117,11 +117,7 @@ class Stage(Installed):
 
     def eventually(self, found: Callable[[], Any], seconds: float) -> Any:
         """Return what *found* returns as soon as that is true."""
-        deadline = time.monotonic() + seconds
-        while not (result := found()):
-            assert time.monotonic() < deadline, f"not within {seconds} s; {self.words()}"
-            time.sleep(0.2)
-        return result
+        return eventually(found, seconds, self.words)
 
     def words(self) -> str:
         """Return the last words of each role."""

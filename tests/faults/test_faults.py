@@ -21,7 +21,7 @@ from tests.faults.round import play
 ORIGIN = Origin(connector="git", tenant="default", is_complete=False, timestamp=0, id="t/0/0")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_worker_that_dies_between_two_writes_and_a_sink_that_is_cut_off_change_nothing_about_the_result():
     faults = (
         Point("processor-0", "state.before", nth=3, stands_still=False, was_killed=True),

@@ -1,7 +1,6 @@
 """A whole installation on shared services: topics of its own, a worker, the sink `postgres`, and the API."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -19,6 +18,7 @@ from tests.integration.connector_rows import migrated
 from tests.integration.installation import Installation
 from tests.integration.sinks.conftest import Running
 from tests.integration.test_api import serving
+from tests.patience import eventually
 
 PATIENCE = 30.0
 
@@ -60,11 +60,7 @@ class Catalogue:
 
     def eventually(self, found: Callable[[], Any]) -> Any:
         """Return what *found* returns as soon as that is true."""
-        until = time.monotonic() + PATIENCE
-        while not (result := found()):
-            assert time.monotonic() < until, f"it never came to hold; the worker: {self.own.worker.output()[-2000:]}"
-            time.sleep(0.05)
-        return result
+        return eventually(found, PATIENCE, lambda: f"the worker: {self.own.worker.output()[-2000:]}", pause=0.05)
 
 
 @contextmanager

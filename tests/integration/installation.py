@@ -15,6 +15,7 @@ from schemas.codec import decode_entity
 from schemas.topics import Topics
 from tests.integration.kill.kafka_io import Sent, produce_and_wait, read_all, remaining
 from tests.integration.kill.process import WorkerProcess
+from tests.patience import eventually
 
 RIGHT = object()
 
@@ -94,11 +95,7 @@ class Installation:
 
     def eventually(self, found: Callable[[], Any], seconds: float = 30) -> Any:
         """Return what *found* returns as soon as that is true."""
-        deadline = time.monotonic() + seconds
-        while not (result := found()):
-            assert time.monotonic() < deadline, f"not within {seconds} s; the worker: {self.worker.output()[-3000:]}"
-            time.sleep(0.1)
-        return result
+        return eventually(found, seconds, lambda: f"the worker: {self.worker.output()[-3000:]}", pause=0.1)
 
     def settle(self, seconds: float = 60) -> None:
         """Wait until all changes are committed."""

@@ -1,7 +1,6 @@
 """Who may use the API: tokens, their scopes and tenants, and the log of what was changed."""
 
 import json
-import time
 
 import psycopg
 import pytest
@@ -15,6 +14,7 @@ from sources.steering import Configured
 from tests.acceptance.running import write_config
 from tests.integration.connector_rows import migrated
 from tests.integration.test_api import put, serving
+from tests.patience import eventually
 
 CONNECTORS = (
     Configured(id="git", type="git"),
@@ -70,13 +70,6 @@ def desk(shared, tmp_path):
         connection.execute("TRUNCATE api_tokens, audit_log")
     with serving(dsn=shared, connectors=CONNECTORS) as client:
         yield Desk(shared, client, tmp_path)
-
-
-def eventually(found, seconds):
-    until = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def test_from_the_first_token_on_nobody_is_answered_without_one(desk):

@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from mainstem.api.locations import Locations, Refresh
 from schemas.database import migrate
 from sinks.backstage.descriptors import shard_of
-from tests.acceptance.running import eventually
 from tests.integration.test_api import serving
+from tests.patience import eventually
 from tests.source_server import as_json, source_server, with_status
 
 SECRET = "0123456789abcdef0123456789abcdef"

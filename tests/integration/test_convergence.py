@@ -26,6 +26,7 @@ from tests.integration.kill import worker
 from tests.integration.kill.kafka_io import partition_of, read_all, remaining
 from tests.integration.kill.process import WorkerProcess
 from tests.oracle import Connector, Said, World, counting, entities, is_forgotten
+from tests.patience import granted
 from tests.properties.changes import CONNECTORS, EPOCH, HOUR, histories
 from tests.properties.harness import Installation, avro_value, json_value, policy_of, shown
 
@@ -148,9 +149,9 @@ class Running:
 
     def settle(self) -> None:
         """Wait until every change is committed, those forwarded included."""
-        deadline = time.monotonic() + 30
+        deadline = granted() + 30
         while remaining(self.bootstrap, self.topics, CONNECTORS):
-            assert time.monotonic() < deadline, self.worker.output()[-3000:]
+            assert granted() < deadline, self.worker.output()[-3000:]
             time.sleep(0.2)
 
     def published(self) -> list:
@@ -172,8 +173,8 @@ class Running:
 
     def converged(self, expected: dict[str, dict], seconds: float = 15) -> dict[str, object]:
         """Wait until the topic holds *expected*; return the last message of each key."""
-        deadline = time.monotonic() + seconds
-        while (found := entities_of(messages := self.newest())) != expected and time.monotonic() < deadline:
+        deadline = granted() + seconds
+        while (found := entities_of(messages := self.newest())) != expected and granted() < deadline:
             time.sleep(0.3)
         wrong = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
         said = f"{len(wrong)} of {len(expected)} entities differ; the worker: {self.worker.output()[-2000:]}"

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -13,6 +12,7 @@ from psycopg import conninfo
 
 from schemas import database as schema
 from schemas.errors import ConfigError, UnavailableError
+from tests.patience import ended, granted
 
 SCHEMA = """
 SELECT table_name, column_name, data_type FROM information_schema.columns
@@ -39,7 +39,7 @@ def test_an_empty_database_is_told_apart(database):
 def test_several_processes_may_migrate_at_once(database):
     code = f"from schemas.database import migrate; migrate({database!r})"
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert [ended(process, 60) for process in processes] == [0, 0, 0]
     assert schema.check(database) is None
 
 
@@ -51,10 +51,10 @@ def test_a_migration_waits_for_what_a_running_version_is_about_to_write(database
         # As the sink does: services first, and what they depend on.
         writer.execute("DELETE FROM services")
         migrating = pool.submit(schema.migrate, database)
-        until = time.monotonic() + 30
+        until = granted() + 30
         with psycopg.connect(database, autocommit=True) as looking:
             while not looking.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'").fetchone():
-                assert time.monotonic() < until, "the migration waits for nobody"
+                assert granted() < until, "the migration waits for nobody"
         writer.execute("DELETE FROM service_dependencies")
         writer.commit()
         migrating.result(30)

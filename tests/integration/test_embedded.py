@@ -27,6 +27,7 @@ from mainstem.embedded.jars import Jar, ensure_jars
 from mainstem.embedded.launch import __file__ as launcher
 from mainstem.embedded.process import STOP_TIMEOUT_S
 from schemas.errors import UnavailableError
+from tests.patience import granted
 
 OWNER = """
 import os, pathlib, sys, time
@@ -65,8 +66,8 @@ def kill(pid: int | None) -> None:
 
 def wait_gone(pid: int, seconds: float = 10) -> bool:
     """Say whether the process ended in time; a zombie that nobody reaps has ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    deadline = granted() + seconds
+    while granted() < deadline:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return True
         time.sleep(0.05)
@@ -74,8 +75,8 @@ def wait_gone(pid: int, seconds: float = 10) -> bool:
 
 
 def wait_down(service: EmbeddedKafka | EmbeddedPostgres) -> None:
-    deadline = time.monotonic() + 10
-    while service.running and time.monotonic() < deadline:
+    deadline = granted() + 10
+    while service.running and granted() < deadline:
         time.sleep(0.02)
     assert not service.running
 

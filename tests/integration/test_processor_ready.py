@@ -20,7 +20,7 @@ from streams.policy import Policy
 from streams.worker import Worker, WorkerSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-PATIENCE = 60.0
+PATIENCE = 180.0
 CHANGE = {"entity": {"apiVersion": "v1", "kind": "Component", "metadata": {"name": "pay"}}}
 
 

@@ -24,6 +24,7 @@ from schemas.codec import decode_change
 from schemas.registry import Registry
 from schemas.topics import Topics
 from tests.integration.kill.kafka_io import partition_of
+from tests.patience import granted
 from tests.registry_server import RegistryServer
 
 ROOT = Path(__file__).parents[2]
@@ -49,12 +50,12 @@ class Topic:
         self.consumer.assign([TopicPartition(TOPIC, number, end) for number, end in enumerate(ends)])
 
     def _end(self, place):
-        until = time.monotonic() + 20
+        until = granted() + 20
         while True:
             try:
                 return self.consumer.get_watermark_offsets(place, timeout=20)[1]
             except KafkaException:  # a topic that was made a moment ago
-                assert time.monotonic() < until
+                assert granted() < until
                 time.sleep(0.1)
 
     def arrived(self):

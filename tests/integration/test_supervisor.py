@@ -12,7 +12,7 @@ from mainstem.supervisor import RoleFailedError, Supervisor
 from schemas.errors import ConfigError
 from tests.acceptance.running import write_config
 
-PATIENCE = 45.0
+PATIENCE = 180.0
 NOWHERE = {"kafka": {"bootstrap_servers": "127.0.0.1:1"}, "postgres": {"dsn": "postgresql://me@127.0.0.1:1/catalog"}}
 
 

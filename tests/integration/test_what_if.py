@@ -1,7 +1,6 @@
 """What would differ, over HTTP: merged anew from the rows that the Postgres sink wrote."""
 
 import socket
-import time
 
 import psycopg
 import pytest
@@ -10,6 +9,7 @@ from psycopg import conninfo
 from streams.policy import ConnectorPolicy, Policy
 from tests.integration.deliveries import catalogue, hold_each, part, rows, upsert
 from tests.integration.test_api import serving
+from tests.patience import eventually
 
 PAY, BETA = "component:default/pay", "component:default/beta"
 POLICY = Policy(
@@ -187,10 +187,3 @@ def asked(api, body):
 def running(dsn):
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mainstem-simulate' AND datname = %s"
     return rows(dsn, query, conninfo.conninfo_to_dict(dsn)["dbname"])[0][0]
-
-
-def eventually(is_met, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not is_met():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)

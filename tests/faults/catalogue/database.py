@@ -12,6 +12,7 @@ import psycopg
 
 from tests.faults.fault import Fault
 from tests.faults.stage import Stage
+from tests.patience import granted
 
 _TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mainstem-sink-postgres'"
 
@@ -32,10 +33,10 @@ class BackendsEnded(Fault):
         return cls(rng.randint(1, 10))
 
     def strike(self, stage: Stage) -> str:
-        count, deadline = 0, time.monotonic() + 60
+        count, deadline = 0, granted() + 60
         with psycopg.connect(stage.facts["postgres"], autocommit=True) as admin:
             while count < self.times:
-                assert time.monotonic() < deadline, f"only {count} backends in 60 s"
+                assert granted() < deadline, f"only {count} backends in 60 s"
                 count += len(admin.execute(_TERMINATE).fetchall())
                 time.sleep(0.05)
         return f"{count} backends were terminated"

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from schemas.topics import Topics
 from tests.integration.kill.changes import Drawn
+from tests.patience import granted
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +118,15 @@ def read_all(bootstrap: str, topic: str, partitions: int) -> Iterator[Any]:
             ends[partition] = high
             assigned.append(TopicPartition(topic, partition, low))
     consumer.assign(assigned)
-    quiet_since = time.monotonic()
+    quiet_since = granted()
     while ends:
         for message in consumer.consume(5000, 0.5):
             assert message.error() is None, message.error()
-            quiet_since = time.monotonic()
+            quiet_since = granted()
             yield message
             if message.offset() + 1 >= ends.get(message.partition(), 0):
                 ends.pop(message.partition(), None)
-        assert time.monotonic() - quiet_since < 30, f"{topic}: nothing more comes, and the end is not reached"
+        assert granted() - quiet_since < 30, f"{topic}: nothing more comes, and the end is not reached"
     consumer.close()
 
 

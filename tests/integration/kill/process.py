@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.patience import ended, granted
+
 
 @dataclass(eq=False)
 class WorkerProcess:
@@ -48,8 +50,8 @@ class WorkerProcess:
     def restart_when_ended(self, seconds: float) -> bool:
         """Wait until the process has ended by whatever cause, and start it again; False when it has not."""
         try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
+            ended(self.process, seconds)
+        except AssertionError:
             return False
         self.start()
         return True
@@ -59,18 +61,15 @@ class WorkerProcess:
 
     def wait_until_working(self, seconds: float = 40) -> None:
         """Wait until it has begun its partitions (said since its last start)."""
-        deadline, said = time.monotonic() + seconds, self.output().count("processor.partitions_begun")
+        deadline, said = granted() + seconds, self.output().count("processor.partitions_begun")
         while self.output().count("processor.partitions_begun") == said:
             assert self.process.poll() is None, f"the worker ended:\n{self.output()[-3000:]}"
-            assert time.monotonic() < deadline, f"the worker has begun no partition:\n{self.output()[-3000:]}"
+            assert granted() < deadline, f"the worker has begun no partition:\n{self.output()[-3000:]}"
             time.sleep(0.1)
 
     def wait_until_ended(self, seconds: float = 40) -> str:
         """Return the sentence with which it ended by itself."""
-        try:
-            code = self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"the worker goes on:\n{self.output()[-3000:]}") from None
+        code = ended(self.process, seconds, lambda: f"the worker goes on:\n{self.output()[-3000:]}")
         assert code == 1, self.output()[-3000:]
         self.process = None
         return self._last_words()["ended"]
@@ -81,8 +80,8 @@ class WorkerProcess:
             return {}
         self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(30)
-        except subprocess.TimeoutExpired:
+            code = ended(self.process, 30)
+        except AssertionError:
             self.process.send_signal(signal.SIGUSR1)  # it says where its tasks are
             time.sleep(1)
             code = None

@@ -16,6 +16,7 @@ from tests.integration.kill.changes import CONNECTORS, POLICY, draw, last_deadli
 from tests.integration.kill.checks import Checks
 from tests.integration.kill.kafka_io import Publisher, remaining
 from tests.integration.kill.process import WorkerProcess
+from tests.patience import granted
 
 PARTITIONS = 8
 SESSION_TIMEOUT = 6.0
@@ -89,11 +90,11 @@ def _harass(rng: random.Random, workers: list[WorkerProcess], publisher: Publish
 
 
 def _catch_up(bootstrap: str, topics: Topics, workers: list[WorkerProcess]) -> float:
-    begin, left = time.monotonic(), -1
-    while time.monotonic() - begin < CAUGHT_UP_SECONDS:
+    begin, left = granted(), -1
+    while granted() - begin < CAUGHT_UP_SECONDS:
         left = remaining(bootstrap, topics, CONNECTORS)
         if left == 0:
-            return time.monotonic() - begin
+            return granted() - begin
         for worker in workers:
             worker.restart_if_ended()
         time.sleep(0.3)

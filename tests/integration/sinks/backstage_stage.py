@@ -20,6 +20,7 @@ from sinks.backstage.sink import BackstageSink
 from sinks.base import Delivery, SinkSettings
 from sinks.batches import ends, isolate
 from tests.backstage_module_server import LOCATIONS, ModuleServer
+from tests.patience import granted
 
 PATIENCE = 30.0
 
@@ -115,9 +116,9 @@ class Drive:
             self.patiently(lambda at=partition: self.sink.finish_rebuild(at))
 
     def tend_until(self, holds: Callable[[], bool]) -> None:
-        until = time.monotonic() + PATIENCE
+        until = granted() + PATIENCE
         while not holds():
-            assert time.monotonic() < until, "it never came to hold"
+            assert granted() < until, "it never came to hold"
             self.patiently(self.sink.tend)
             time.sleep(0.005)
 
@@ -131,12 +132,12 @@ class Drive:
         return self.registry.get_sample_value(f"mainstem_backstage_{name}", labels) or 0.0
 
     def patiently(self, act: Callable[[], object]) -> None:
-        until = time.monotonic() + PATIENCE
+        until = granted() + PATIENCE
         while True:
             try:
                 act()
             except Retriable:
-                assert time.monotonic() < until, "it still says Retriable"
+                assert granted() < until, "it still says Retriable"
                 time.sleep(0.01)
             else:
                 return

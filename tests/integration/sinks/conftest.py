@@ -1,10 +1,10 @@
 """A stage for sinks: topics of the test's own on a real Kafka, and sinks that run on it."""
 
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
@@ -20,6 +20,8 @@ from schemas.records import Record, Records
 from schemas.topics import Topics
 from sinks.base import Sink, SinkSettings
 from sinks.runner import SinkRunner
+from tests import patience
+from tests.patience import granted
 
 PATIENCE = 40.0
 
@@ -49,8 +51,7 @@ class Running:
         return self.ended()
 
     def ended(self) -> BaseException | None:
-        self._thread.join(PATIENCE)
-        assert not self._thread.is_alive(), "the sink did not end"
+        patience.eventually(lambda: not self._thread.is_alive(), PATIENCE, lambda: "the sink did not end", pause=0.01)
         return self.fault
 
     def count(self, name: str, topic: str) -> float:
@@ -113,8 +114,8 @@ class Stage:
         consumer = Consumer(settings)
         consumer.assign([TopicPartition(topic, number, 0) for number in range(self.topics.partitions)])
         found: list[Message] = []
-        until = time.monotonic() + PATIENCE
-        while len(found) < count and time.monotonic() < until:
+        until = granted() + PATIENCE
+        while len(found) < count and granted() < until:
             message = consumer.poll(0.2)
             if message is not None and message.error() is None:
                 found.append(message)
@@ -157,13 +158,7 @@ def dsn(database: str) -> str:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
-    def wait(holds: Callable[[], bool]) -> None:
-        until = time.monotonic() + PATIENCE
-        while not holds():
-            assert time.monotonic() < until, "it never came to hold"
-            time.sleep(0.05)
-
-    return wait
+    return partial(patience.eventually, seconds=PATIENCE, pause=0.05)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from sinks.postgres.model import id_of
 from sinks.postgres.rows import entity_row
 from sinks.postgres.sink import _QUERIES
 from tests.integration.deliveries import NOW, hold, opened, rows, upsert, vanish
+from tests.patience import granted
 
 TABLES = ("services", "teams", "service_dependencies", "service_runbooks", "stated_relations")
 PAY, LEDGER, TEAM = "component:default/pay", "component:default/ledger", "group:default/team-pay"
@@ -268,9 +269,9 @@ def test_a_new_dependency_on_a_service_that_goes_at_once_falls_back(dsn, hands, 
 def await_lock(dsn, thread):
     """Wait until somebody waits for a lock, or *thread* ended without."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    deadline = time.monotonic() + 20
+    deadline = granted() + 20
     while thread.is_alive() and rows(dsn, waiting) == [(0,)]:
-        assert time.monotonic() < deadline
+        assert granted() < deadline
         time.sleep(0.01)
 
 

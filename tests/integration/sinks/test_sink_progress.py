@@ -18,6 +18,7 @@ from sinks import kafka
 from sinks.base import SinkSettings
 from sinks.runner import SinkRunner
 from tests.integration.sinks.test_incidents_sink import ListSink
+from tests.patience import granted
 
 
 class Asked:
@@ -90,8 +91,8 @@ def test_whether_a_broker_answers_is_seen_in_what_librdkafka_tells(stage, is_the
     client = {"bootstrap.servers": stage.bootstrap if is_there else "127.0.0.1:1", "log_level": 0}
     consumer = kafka.consumer(client, "looking", on_commit=lambda *_: None, on_look=looks.append)
     consumer.subscribe([stage.topics.entities])
-    until = time.monotonic() + 30
-    while not looks and time.monotonic() < until:
+    until = granted() + 30
+    while not looks and granted() < until:
         consumer.poll(0.2)
     consumer.close()
 

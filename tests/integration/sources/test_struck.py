@@ -9,6 +9,7 @@ import pytest
 from sources.guard import Limits
 from tests.integration.sources.scripted import Scripted, component, many
 from tests.integration.sources.struck import Blow, strike
+from tests.patience import ended, granted
 
 COUNT, SIZE = 2_000, 500
 LABELS = [
@@ -48,8 +49,8 @@ def _refs(system):
 
 
 def _look_until_complete(stage, source, runs):
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
+    until = granted() + 60
+    while granted() < until:
         state = stage.look(source)
         complete = sum(run["outcome"] == "complete" for run in stage.runs)
         if state["run"] is None and complete >= runs:
@@ -69,7 +70,7 @@ def test_a_run_that_was_killed_ends_in_exactly_what_the_source_holds(stage, tmp_
         system[f"n-{number:05}"] = component(f"n-{number:05}")
     number = 2 if label.startswith("page") else 1
     process = strike(_blow(stage, system, label, "SIGKILL", number=number), tmp_path / "blow.json")
-    assert process.wait(120) == -signal.SIGKILL
+    assert ended(process, 120) == -signal.SIGKILL
     # What was published, and perhaps never saved, is gone by the time at which somebody goes on.
     stage.rows("UPDATE leases SET expires_at = now()")
     del system["c-00501"], system["n-00003"]
@@ -96,7 +97,7 @@ def test_a_process_that_was_stopped_cannot_finish_a_run_it_lost(stage, tmp_path,
         _look_until_complete(stage, Scripted(system, size=SIZE), 3)
         published = len(stage.changes())
         process.send_signal(signal.SIGCONT)
-        process.wait(60)
+        ended(process, 60)
     finally:
         process.kill()
     held = stage.held()
@@ -105,8 +106,8 @@ def test_a_process_that_was_stopped_cannot_finish_a_run_it_lost(stage, tmp_path,
 
 
 def _wait_until_stopped(process):
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
+    until = granted() + 60
+    while granted() < until:
         if Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
             return
         time.sleep(0.05)
@@ -122,7 +123,7 @@ def test_two_processes_never_run_one_connector_at_once(stage, tmp_path):
         stage.look(other, times=3)
         asked = list(other.asked)
         process.send_signal(signal.SIGCONT)
-        process.wait(60)
+        ended(process, 60)
     finally:
         process.kill()
     assert (asked, [run["outcome"] for run in stage.runs], stage.held().keys()) == ([], ["complete"], _refs(system))

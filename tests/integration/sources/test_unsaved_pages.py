@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 
 import pytest
 
@@ -11,6 +10,7 @@ from sources.base import Item, Page
 from sources.run import Run
 from tests.integration.sources.scripted import Scripted, component, many
 from tests.integration.sources.struck import Blow, strike
+from tests.patience import ended, granted
 
 
 def _saved(stage, source):
@@ -36,9 +36,9 @@ def test_what_waits_is_saved_while_the_source_is_waited_for(stage):
                 yield page
 
         async def waited(self):
-            until = time.monotonic() + 30
+            until = granted() + 30
             while self.is_slow and (await asyncio.to_thread(lambda: stage.runs))[-1]["pages"] < 2:
-                assert time.monotonic() < until, "two pages are never saved"
+                assert granted() < until, "two pages are never saved"
                 await asyncio.sleep(0.05)
 
     source = Slow(many(50))
@@ -122,7 +122,7 @@ def test_a_run_that_was_killed_while_pages_waited_ends_in_exactly_what_the_sourc
         name="SIGKILL",
         lease_seconds=30.0,
     )
-    assert strike(blow, tmp_path / "blow.json").wait(120) == -signal.SIGKILL
+    assert ended(strike(blow, tmp_path / "blow.json"), 120) == -signal.SIGKILL
     stage.rows("UPDATE leases SET expires_at = now()")
     del system["c-00150"]
     source = Scripted(system)
@@ -148,9 +148,9 @@ def test_a_pause_that_comes_to_light_before_a_rest_ends_the_run_at_once(stage):
             stage.rows("UPDATE ingestion_state SET paused = true")
 
     stage.burst_seconds, stage.interval_seconds, stage.reached = 0.0, 30.0, pause
-    began = time.monotonic()
+    began = granted()
     state = stage.look(source)
-    assert (state["phase"], stage.runs[-1]["pages"], time.monotonic() - began < 20) == ("burst", 1, True)
+    assert (state["phase"], stage.runs[-1]["pages"], granted() - began < 20) == ("burst", 1, True)
 
 
 def test_what_waits_is_not_saved_by_a_run_that_lost_its_lease(stage, monkeypatch):

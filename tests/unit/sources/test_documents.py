@@ -181,7 +181,7 @@ def _laughs(levels: int) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "text",
     [
