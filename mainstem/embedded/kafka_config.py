@@ -29,8 +29,7 @@ _FIXED = {
     "share.coordinator.state.topic.min.isr": 1,
     "share.coordinator.state.topic.num.partitions": 1,
     "group.initial.rebalance.delay.ms": 0,
-    # After a kill -9 the controller waits for the dead broker's session to end before it takes the new one.
-    "broker.session.timeout.ms": 3_000,
+    # A broker that starts is taken at one of its first heartbeats.
     "broker.heartbeat.interval.ms": 750,
     "message.max.bytes": MAX_MESSAGE_BYTES,
     "replica.fetch.max.bytes": MAX_MESSAGE_BYTES,

@@ -33,7 +33,7 @@ class Installation:
                                    "message.max.bytes": 8_000_000, "log_level": 0})  # fmt: skip
         self._home = tempfile.TemporaryDirectory(prefix="mst-engine-")
         settings = {"bootstrap": bootstrap, "prefix": self.topics.prefix, "partitions": partitions,
-                    "session_timeout": 6.0, "connectors": dict(connectors)}  # fmt: skip
+                    "session_timeout": 10.0, "connectors": dict(connectors)}  # fmt: skip
         self.worker = WorkerProcess(settings, Path(self._home.name) / "worker")
 
     def close(self) -> None:
