@@ -16,13 +16,13 @@ from schemas.errors import (
     CursorExpiredError,
     Fatal,
     LeaseLostError,
-    MainstemError,
     NotAcknowledgedError,
     PartialRunError,
     RateLimitedError,
 )
 from sources import holds, leases
 from sources.connector import Connector, Place
+from sources.failures import frames, reason
 from sources.leases import DATABASE_AWAY, Lease
 from sources.ledger import Ledger
 from sources.outages import Announcer
@@ -263,7 +263,10 @@ class Runner:
                 await self._states.close_run(connection, state.run, outcome, error=told)
             state = self.state = await self._states.read(connection)
         self._place.metrics.ended(self.id, outcome)
-        self._log.error("connector.run_failed", reason=told[1], failures=failures, again_at=again_at.isoformat())
+        place = {"frames": rose} if (rose := frames(error)) else {}
+        self._log.error(
+            "connector.run_failed", reason=told[1], failures=failures, again_at=again_at.isoformat(), **place
+        )
         is_outage = outcome == "failed" and not isinstance(error, Fatal)
         if is_outage and failures >= ALERT_FAILURES:
             await self._outages.away(lease, state)
@@ -285,12 +288,6 @@ class Runner:
         async with self._place.pool.connection() as connection:
             await lease.renew(connection)
             await self._states.abandon(connection, state.run or 0, error=told, is_full=state.is_full)
-
-
-def reason(error: Exception) -> str:
-    """An error of ours is a sentence without payload text; of another's the class must do. Postgres can hold it."""
-    told = str(error) if isinstance(error, MainstemError) else f"the source failed: {type(error).__name__}"
-    return told.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:

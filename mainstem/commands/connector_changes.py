@@ -46,9 +46,9 @@ def diff(
     from stamina.instrumentation import set_on_retry_hooks  # noqa: PLC0415 - not every command needs the sources
 
     from mainstem.roles.connectors import runnable  # noqa: PLC0415
+    from sources.failures import reason  # noqa: PLC0415
     from sources.http import told  # noqa: PLC0415
     from sources.preview import preview  # noqa: PLC0415
-    from sources.runner import reason  # noqa: PLC0415
 
     (found,) = runnable(installation, [connector], keeps=False)
     cluster = installation.cluster.cluster_id()

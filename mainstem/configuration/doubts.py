@@ -1,6 +1,5 @@
 """What can be used as it is written and is perhaps not meant: warnings, which stop nothing."""
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
@@ -12,9 +11,7 @@ from schemas.descriptor_kinds import KINDS
 from schemas.facts import FACTS, meant_by, slips
 from schemas.topics import RESERVED_CONNECTORS
 
-_KINDS: Final = sorted(kind.lower() for kind in KINDS)
-_SLIP: Final = 0.8
-"""How alike a kind and one of Backstage's are (from 0 to 1) when the one is taken for a slip of the other."""
+_KINDS: Final = tuple(sorted(kind.lower() for kind in KINDS))
 _FACTS: Final = tuple(re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", fact) for fact in FACTS)
 _OF_RUNS: Final = (
     "connection",
@@ -45,9 +42,8 @@ def about(config: Config, faults: Faults) -> Iterator[str]:
 def _kinds(kinds: Iterable[str], place: KeyPath, faults: Faults) -> Iterator[str]:
     """Warn of a kind that is nearly one of Backstage's. Any other may be a kind of somebody's own."""
     for number, kind in enumerate(kinds):
-        near = difflib.get_close_matches(kind, _KINDS, n=1, cutoff=_SLIP)
-        if near and kind != near[0]:
-            yield f"{faults.place((*place, number))}: Backstage has no kind {kind}; did you mean {near[0]}?"
+        if meant := meant_by(kind, _KINDS):
+            yield f"{faults.place((*place, number))}: Backstage has no kind {kind}; did you mean {meant}?"
 
 
 def _facts(keys: Collection[str], place: KeyPath, faults: Faults) -> Iterator[str]:
