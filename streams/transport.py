@@ -16,6 +16,7 @@ import structlog
 from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
+from mode.threads import MethodQueue
 
 from schemas.errors import Fatal, MergeError
 
@@ -67,8 +68,36 @@ class Run:
         return cast("int", self.records[-1].offset) + 1
 
 
+class _LateCalls(MethodQueue):
+    """What is asked of a thread is done in its loop, also once its workers have ended.
+
+    The thread ends them first and its consumer next. That waits for a rebalance under way, which commits through this
+    queue: unanswered, the two wait for each other, and the process never ends.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._late: set[asyncio.Task[Any]] = set()
+
+    def _queue_put(self, method: Any) -> None:
+        if not self.should_stop:
+            super()._queue_put(method)
+            return
+        late = self.loop.create_task(self._process_enqueued(method))
+        self._late.add(late)
+        late.add_done_callback(self._late.discard)
+
+
 class LeasedConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread of Faust's consumer, whose heartbeats renew the lease."""
+
+    _method_queue: MethodQueue | None = None
+
+    @property
+    def method_queue(self) -> MethodQueue:
+        if self._method_queue is None:
+            self._method_queue = _LateCalls(loop=self.thread_loop, beacon=self.beacon)
+        return self._method_queue
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from schemas.errors import ConfigError
-from tests.patience import ended, granted
+from tests.patience import ended, granted, timely
 
 DEMO = [sys.executable, "-m", "mainstem", "demo"]
 STEPS = [
@@ -42,16 +42,18 @@ spec: {type: service, lifecycle: production, owner: harbour, system: tides, depe
 """
 
 
+@timely
 def test_once_tells_and_checks_every_step_and_leaves_nothing(tmp_path):
     done = subprocess.run([*DEMO, "--once"], cwd=tmp_path, capture_output=True, text=True, timeout=3000, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), f"{done.stdout}{done.stderr}"
     assert "\x1b" not in done.stdout
     assert_in_order(done.stdout, [*STEPS, "^All steps were as promised"])
     assert list(tmp_path.iterdir()) == []
 
 
+@timely
 def test_with_a_catalogue_of_ones_own_it_stays_and_its_commands_work_as_printed(tmp_path):
-    (tmp_path / "own").mkdir()
+    (tmp_path / "own").mkdir(exist_ok=True)
     (tmp_path / "own" / "catalog-info.yaml").write_text(OWN, encoding="utf-8")
     # A reader's own configuration must not lead the printed commands elsewhere.
     (tmp_path / "mainstem.yaml").write_text("kafka: {bootstrap_servers: 127.0.0.1:1}\n", encoding="utf-8")

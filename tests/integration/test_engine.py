@@ -14,6 +14,7 @@ from schemas.codec import decode_records, encode_records
 from schemas.topics import FORWARDED_FROM
 from tests.integration.installation import Installation, component
 from tests.integration.kill.kafka_io import partition_of
+from tests.patience import timely
 
 CONNECTORS = {
     "git": {"priority": 50},
@@ -50,12 +51,14 @@ def own(kafka):
     installation.close()
 
 
+@timely
 def test_when_the_winner_expires_the_next_one_takes_over_within_two_seconds(running):
-    running.put("git", component("falls-back", spec={"owner": "git"}))
-    sent = running.put("cmdb", component("falls-back", spec={"owner": "cmdb"}, ttlSeconds=3))
-    running.eventually(lambda: running.writes("falls-back")[-1:] and _owner(running, "falls-back") == "cmdb")
-    running.eventually(lambda: _owner(running, "falls-back") == "git", 10)
-    late = running.writes("falls-back")[-1].merged_at - (sent.timestamp + 3_000)
+    name = f"falls-back-{time.time_ns()}"
+    running.put("git", component(name, spec={"owner": "git"}))
+    sent = running.put("cmdb", component(name, spec={"owner": "cmdb"}, ttlSeconds=3))
+    running.eventually(lambda: running.writes(name)[-1:] and _owner(running, name) == "cmdb")
+    running.eventually(lambda: _owner(running, name) == "git", 10)
+    late = running.writes(name)[-1].merged_at - (sent.timestamp + 3_000)
     assert 0 <= late < 2_000
 
 
@@ -127,12 +130,14 @@ def test_a_change_that_was_compressed_beyond_all_limits_stops_nobody(own):
     assert own.entity("after-the-bomb").change == "created"
 
 
+@timely
 def test_a_vanished_entity_is_a_null_value_that_says_why(running):
-    running.put("git", component("was-deleted"))
-    running.put("git", component("expired", ttlSeconds=2))
-    running.entity("was-deleted")
-    running.put("git", {"op": "delete", "entityRef": "component:default/was-deleted"})
-    for name, reason in (("was-deleted", b"deleted"), ("expired", b"expired")):
+    deleted, expired = (f"{end}-{time.time_ns()}" for end in ("deleted", "expired"))
+    running.put("git", component(deleted))
+    running.put("git", component(expired, ttlSeconds=3))
+    running.entity(deleted)
+    running.put("git", {"op": "delete", "entityRef": f"component:default/{deleted}"})
+    for name, reason in ((deleted, b"deleted"), (expired, b"expired")):
         existed, gone = running.eventually(lambda name=name: len(found := running.writes(name)) == 2 and found)
         headers = dict(gone.headers())
         assert (gone.value(), headers["reason"]) == (None, reason)

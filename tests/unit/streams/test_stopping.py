@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from faust.transport.drivers import aiokafka as driver
+from mode.threads import QueueServiceThread
 
 from streams.transport import LeasedConsumerThread
 
@@ -39,3 +40,29 @@ def test_a_rebalance_that_meets_the_stop_leaves_no_connection_open(monkeypatch):
 def test_a_stop_that_is_cancelled_stays_so(monkeypatch):
     with pytest.raises(asyncio.CancelledError):
         _stop(monkeypatch, is_cancelled=True)
+
+
+class _Thread(QueueServiceThread):
+    """A thread with the queue of the consumer's, which when it ends waits for a rebalance as the consumer does."""
+
+    method_queue = LeasedConsumerThread.method_queue
+    rebalance = None
+
+    async def commit(self):
+        return "committed"
+
+    async def on_thread_stop(self):
+        await super().on_thread_stop()
+        asked = asyncio.run_coroutine_threadsafe(self.call_thread(self.commit), self.parent_loop)
+        self.rebalance = await asyncio.wrap_future(asked)
+
+
+def test_a_rebalance_that_meets_the_stop_still_commits():
+    async def stop():
+        thread = _Thread()
+        await thread.start()
+        assert await thread.call_thread(thread.commit) == "committed"
+        _, waiting = await asyncio.wait([asyncio.create_task(thread.stop())], timeout=20)
+        return thread.rebalance, waiting
+
+    assert asyncio.run(stop()) == ("committed", set())
