@@ -3,18 +3,22 @@
 from collections.abc import Collection, Iterator, Mapping
 
 
-def found_nothing(expression: str, count: int) -> str:
-    """*expression* is its name (:attr:`sources.expressions.Expression.name`)."""
-    return f"{expression} found nothing in any entity; looked at: {count:,}"
+def found_nothing(expression: str, count: int, refused: int = 0) -> str:
+    """*expression* is its name (:attr:`sources.expressions.Expression.name`). What was *refused* it never saw."""
+    unseen = f"; refused, thus not looked at: {refused:,}" if refused else ""
+    return f"{expression} found nothing in any entity; looked at: {count:,}{unseen}"
 
 
-def doubts(adding: Mapping[str, str], silent: Collection[str], *, mapped: int, left_out: int) -> Iterator[str]:
+def doubts(
+    adding: Mapping[str, str], silent: Collection[str], *, mapped: int, left_out: int, refused: int
+) -> Iterator[str]:
     """Yield a sentence for each expression of *adding* (:attr:`sources.mapping.Mapper.adding`) whose key is in
     *silent*: it found nothing in any of the entities that were *mapped*.
 
-    *left_out* is the number of those that `entity_types` and `filters` left out.
+    *left_out* is the number of those that `entity_types` and `filters` left out, *refused* that of documents in which
+    there may have been what was looked for.
     """
     if mapped:
-        yield from (found_nothing(name, mapped) for key, name in adding.items() if key in silent)
+        yield from (found_nothing(name, mapped, refused) for key, name in adding.items() if key in silent)
     elif left_out:
         yield f"entity_types and filters leave out every entity; looked at: {left_out:,}"

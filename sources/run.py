@@ -203,7 +203,8 @@ class Run:
         """Tell what of the mapping was without effect, where this run has mapped every entity there is."""
         adding = self._connector.sieve.adding
         if state.mode == "complete" and self._state.pages == 0 and state.published == state.entities:
-            for doubt in doubts(adding, self._silent, mapped=state.published, left_out=state.filtered):
+            counts = {"mapped": state.published, "left_out": state.filtered, "refused": state.refused}
+            for doubt in doubts(adding, self._silent, **counts):
                 self._log.warning("connector.without_effect", reason=doubt)
 
     def _moved(self) -> None:

@@ -25,7 +25,8 @@ from tests.integration.kill.kafka_io import Sent, produce_and_wait, remaining
 from tests.patience import ended, eventually, granted
 
 READY_SECONDS = 150.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 60.0
+"""What `docker-compose.yml` grants."""
 ENVIRONMENT = {**os.environ, "MAINSTEM_API__PORT": "0", "TERM": "xterm-256color", "COLUMNS": "120"}
 
 

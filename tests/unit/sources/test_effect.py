@@ -57,13 +57,20 @@ ADDING = {"tier": "connector acme: field_mapping.tier (spec.tier)", "email": "co
 
 
 @pytest.mark.parametrize(
-    ("silent", "mapped", "left_out", "told"),
+    ("silent", "mapped", "left_out", "refused", "told"),
     [
-        ({"tier"}, 2_000, 3, [f"{ADDING['tier']} found nothing in any entity; looked at: 2,000"]),
-        (set(), 2, 3, []),
-        ({"tier", "email"}, 0, 0, []),
-        ({"tier"}, 0, 3, ["entity_types and filters leave out every entity; looked at: 3"]),
+        ({"tier"}, 2_000, 3, 0, [f"{ADDING['tier']} found nothing in any entity; looked at: 2,000"]),
+        (
+            {"tier"},
+            2,
+            0,
+            1,
+            [f"{ADDING['tier']} found nothing in any entity; looked at: 2; refused, thus not looked at: 1"],
+        ),
+        (set(), 2, 3, 1, []),
+        ({"tier", "email"}, 0, 0, 0, []),
+        ({"tier"}, 0, 3, 0, ["entity_types and filters leave out every entity; looked at: 3"]),
     ],
 )
-def test_an_expression_is_named_where_an_entity_was_mapped(silent, mapped, left_out, told):
-    assert list(doubts(ADDING, silent, mapped=mapped, left_out=left_out)) == told
+def test_an_expression_is_named_where_an_entity_was_mapped(silent, mapped, left_out, refused, told):
+    assert list(doubts(ADDING, silent, mapped=mapped, left_out=left_out, refused=refused)) == told
