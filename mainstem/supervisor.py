@@ -148,5 +148,5 @@ class Supervisor:
             if role.child is not None:
                 role.child.ask_to_stop()
         for role in self._roles:
-            if role.child is not None:
-                role.child.stop()
+            if role.child is not None and not role.child.stop():
+                log.warning("up.role_killed", role=role.spec.name, reason="it had not ended when it was told to")

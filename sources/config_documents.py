@@ -91,6 +91,7 @@ class _RulePass(Pass):
         self._first = ""
         self._silent = {each.name for rule in rules.rules for each in rule.fields.values()}
         self._made = dict.fromkeys((rule.place for rule in rules.rules), 0)
+        self._refused = dict(self._made)
         self._unmatched = {place: pattern for rule in rules.rules for place, pattern in rule.patterns.items()}
 
     @property
@@ -119,7 +120,7 @@ class _RulePass(Pass):
         for rule in self._rules.rules:
             if made := self._made[rule.place]:
                 silent = (each.name for each in rule.fields.values() if each.name in self._silent)
-                yield from (found_nothing(name, made) for name in silent)
+                yield from (found_nothing(name, made, self._refused[rule.place]) for name in silent)
 
     def some(self, names: Iterable[str]) -> Iterator[Found]:
         for name in names:
@@ -134,11 +135,14 @@ class _RulePass(Pass):
                     if rule.files.fullmatch(name):
                         yield from self._counted(rule, mapped(rule, shown(name), value, self._silent))
         elif data is not None:
+            for rule in self._rules.rules:
+                self._refused[rule.place] += rule.files.fullmatch(name) is not None
             yield Refused(place=f"{data.file}:{data.line}", reason=data.error or "not readable", scope=data.file)
 
     def _counted(self, rule: Rule, found: Iterator[Item | Refused]) -> Iterator[Item | Refused]:
         for each in found:
             self._made[rule.place] += isinstance(each, Item)
+            self._refused[rule.place] += isinstance(each, Refused)
             yield each
 
 

@@ -89,8 +89,13 @@ async def preview(
         rows = await _held_rows(connector, connection, cluster)
     _judge(connector, rows, result, reading)
     mapped = len(result.new) + len(result.changed) + result.unchanged
-    counts = {"mapped": mapped, "left_out": result.filtered, "refused": len(result.refused)}
-    result.doubts += doubts(connector.sieve.adding, reading.silent, **counts)
+    result.doubts += doubts(
+        connector.sieve.adding,
+        reading.silent,
+        mapped=mapped,
+        left_out=result.filtered,
+        refused=len(result.refused),
+    )
     return result
 
 

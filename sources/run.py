@@ -203,8 +203,9 @@ class Run:
         """Tell what of the mapping was without effect, where this run has mapped every entity there is."""
         adding = self._connector.sieve.adding
         if state.mode == "complete" and self._state.pages == 0 and state.published == state.entities:
-            counts = {"mapped": state.published, "left_out": state.filtered, "refused": state.refused}
-            for doubt in doubts(adding, self._silent, **counts):
+            for doubt in doubts(
+                adding, self._silent, mapped=state.published, left_out=state.filtered, refused=state.refused
+            ):
                 self._log.warning("connector.without_effect", reason=doubt)
 
     def _moved(self) -> None:

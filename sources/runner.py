@@ -263,9 +263,9 @@ class Runner:
                 await self._states.close_run(connection, state.run, outcome, error=told)
             state = self.state = await self._states.read(connection)
         self._place.metrics.ended(self.id, outcome)
-        place = {"frames": rose} if (rose := frames(error)) else {}
+        rose = {"frames": lines} if (lines := frames(error)) else {}
         self._log.error(
-            "connector.run_failed", reason=told[1], failures=failures, again_at=again_at.isoformat(), **place
+            "connector.run_failed", reason=told[1], failures=failures, again_at=again_at.isoformat(), **rose
         )
         is_outage = outcome == "failed" and not isinstance(error, Fatal)
         if is_outage and failures >= ALERT_FAILURES:

@@ -16,9 +16,9 @@ import structlog
 from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, ConsumerMessage
-from mode.threads import MethodQueue
 
 from schemas.errors import Fatal, MergeError
+from streams.consumer_thread import LeasedConsumerThread
 
 log = structlog.get_logger(__name__)
 
@@ -68,62 +68,6 @@ class Run:
         return cast("int", self.records[-1].offset) + 1
 
 
-class _LateCalls(MethodQueue):
-    """What is asked of a thread is done in its loop, also once its workers have ended.
-
-    The thread ends them first and its consumer next. That waits for a rebalance under way, which commits through this
-    queue: unanswered, the two wait for each other, and the process never ends.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._late: set[asyncio.Task[Any]] = set()
-
-    def _queue_put(self, method: Any) -> None:
-        if not self.should_stop:
-            super()._queue_put(method)
-            return
-        late = self.loop.create_task(self._process_enqueued(method))
-        self._late.add(late)
-        late.add_done_callback(self._late.discard)
-
-
-class LeasedConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread of Faust's consumer, whose heartbeats renew the lease."""
-
-    _method_queue: MethodQueue | None = None
-
-    @property
-    def method_queue(self) -> MethodQueue:
-        if self._method_queue is None:
-            self._method_queue = _LateCalls(loop=self.thread_loop, beacon=self.beacon)
-        return self._method_queue
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        self.app.lease.renewed_by(consumer._client)  # noqa: SLF001 - aiokafka has no hook for it
-        return consumer
-
-    async def on_thread_stop(self) -> None:
-        """Close the consumer, also where a rebalance meets the stop: what that asks of this thread is cancelled then,
-        and would end the thread with connections open. What it did not commit is read again.
-        """
-        try:
-            await super().on_thread_stop()
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            await self._consumer._client.close()  # noqa: SLF001 - its own stop went no further
-
-    def close(self) -> None:
-        """Leave closing to the stop that is under way: Faust asks for it when a rebalance meets that.
-
-        Its own way closes the consumer in the application's event loop, which is not the consumer's: the stop then
-        finds it closed, waits for what no one ends, and leaves connections behind.
-        """
-
-
 class StrictProducer(driver.Producer):
     """acks=all and idempotent; whole batches; every answer is awaited by who sent."""
 
@@ -135,7 +79,7 @@ class StrictProducer(driver.Producer):
         self.app.lease.guards(producer.client)
         return producer
 
-    async def send_all(self, topic: str, partition: int, outputs: Iterable[Output]) -> list["asyncio.Future[Any]"]:
+    async def send_all(self, topic: str, partition: int, outputs: Iterable[Output]) -> list[asyncio.Future[Any]]:
         """Queue *outputs* in order; return one future of the broker's answer per batch of them."""
         now = int(time.time() * 1000)
         answers: list[asyncio.Future[Any]] = []
@@ -152,7 +96,7 @@ class StrictProducer(driver.Producer):
             answers.append(await self._send(batch, count, TP(topic, partition)))
         return answers
 
-    async def _send(self, batch: Any, count: int, tp: TP) -> "asyncio.Future[Any]":
+    async def _send(self, batch: Any, count: int, tp: TP) -> asyncio.Future[Any]:
         self.app.foreign.sending(tp)
         try:
             answer: asyncio.Future[Any] = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)

@@ -5,6 +5,7 @@ wall would then fail for nothing that the code did.
 """
 
 import functools
+import sys
 import time
 from collections.abc import Callable
 from subprocess import Popen
@@ -17,9 +18,10 @@ _NOT_GRANTED = {"steal", "guest", "guest_nice"}
 
 
 def granted() -> float:
-    """Return the seconds, since some moment, for which the machine had its processors."""
+    """Return the seconds, since some moment, for which the machine had its processors, and a tenth of all others."""
     times = psutil.cpu_times()
-    return sum(getattr(times, name) for name in times._fields if name not in _NOT_GRANTED) / psutil.cpu_count()
+    had = sum(getattr(times, name) for name in times._fields if name not in _NOT_GRANTED) / psutil.cpu_count()
+    return 0.9 * had + 0.1 * time.monotonic()
 
 
 def eventually(
@@ -40,24 +42,32 @@ def ended(process: Popen[Any], seconds: float, said: Callable[[], str] = str) ->
 
 
 def timely(test: Callable[..., None]) -> Callable[..., None]:
-    """Hold the product to its own times: *test* is run again, twice at most, if it fails while the host kept a second.
+    """Hold the product to its own times: *test* is run again, twice at most, where it failed on a starved machine.
 
-    To be run again, it names what it makes anew each time, and its fixtures are shared with others.
+    It bears to be run again with the same fixtures.
     """
 
     @functools.wraps(test)
     def attempts(**fixtures: Any) -> None:
         for _ in range(2):
-            kept = _kept()
+            begin = moment()
             try:
                 return test(**fixtures)
-            except AssertionError:
-                if _kept() - kept < 1:
+            except AssertionError as error:
+                if not was_starved(begin):
                     raise
+                print(f"run again, for the host kept the processors: {error}", file=sys.stderr)
         return test(**fixtures)
 
     return attempts
 
 
-def _kept() -> float:
-    return float(getattr(psutil.cpu_times(), "steal", 0.0))
+def moment() -> tuple[float, float]:
+    """Return a moment for :func:`was_starved`."""
+    return time.monotonic(), float(getattr(psutil.cpu_times(), "steal", 0.0))
+
+
+def was_starved(since: tuple[float, float]) -> bool:
+    """Return whether the host has kept a quarter of the processors from the :func:`moment` *since* on."""
+    now, kept = moment()
+    return kept - since[1] > (now - since[0]) * psutil.cpu_count() / 4

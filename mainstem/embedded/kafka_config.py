@@ -29,7 +29,8 @@ _FIXED = {
     "share.coordinator.state.topic.min.isr": 1,
     "share.coordinator.state.topic.num.partitions": 1,
     "group.initial.rebalance.delay.ms": 0,
-    # A broker that starts is taken at one of its first heartbeats.
+    # A broker that starts is taken at one of its first heartbeats. How long it may be silent is left as Kafka has it:
+    # one that a busy host starves for seconds would lose its partitions, and the processor its lease.
     "broker.heartbeat.interval.ms": 750,
     "message.max.bytes": MAX_MESSAGE_BYTES,
     "replica.fetch.max.bytes": MAX_MESSAGE_BYTES,

@@ -80,16 +80,18 @@ class Child:
         if self.running:
             self._process.send_signal(self._command.stop_signal)
 
-    def stop(self) -> None:
-        """Ask, wait, kill: returns within STOP_TIMEOUT_S and a little."""
+    def stop(self) -> bool:
+        """Ask, wait, kill: returns within STOP_TIMEOUT_S and a little, False when it had to be killed."""
         if not self.running:
-            return
+            return True
         self._process.send_signal(self._command.stop_signal)
         try:
             self._process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            return False
+        return True
 
 
 def run(command: Command, *, timeout_s: float) -> int:

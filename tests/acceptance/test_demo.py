@@ -44,7 +44,7 @@ spec: {type: service, lifecycle: production, owner: harbour, system: tides, depe
 
 @timely
 def test_once_tells_and_checks_every_step_and_leaves_nothing(tmp_path):
-    done = subprocess.run([*DEMO, "--once"], cwd=tmp_path, capture_output=True, text=True, timeout=3000, check=False)
+    done = subprocess.run([*DEMO, "--once"], cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
     assert (done.returncode, done.stderr) == (0, ""), f"{done.stdout}{done.stderr}"
     assert "\x1b" not in done.stdout
     assert_in_order(done.stdout, [*STEPS, "^All steps were as promised"])

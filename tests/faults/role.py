@@ -54,8 +54,9 @@ def mark(owner: Any, name: str, label: str) -> None:
 
 
 def mark_processor() -> None:
+    from streams.consumer_thread import LeasedConsumerThread  # noqa: PLC0415
     from streams.table import EPOCH_KEY, RunTable  # noqa: PLC0415 - Faust costs a second
-    from streams.transport import LeasedConsumerThread, StrictProducer  # noqa: PLC0415
+    from streams.transport import StrictProducer  # noqa: PLC0415
 
     mark(RunTable, "settle", "settle")
     mark(LeasedConsumerThread, "commit", "commit")

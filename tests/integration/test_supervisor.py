@@ -1,12 +1,16 @@
 """What `up` says of its roles, which are processes of their own here as well."""
 
+import os
+import signal
 import threading
 import time
 
+import psutil
 import pytest
 import structlog
 
 from mainstem import supervisor
+from mainstem.embedded import process
 from mainstem.role_process import RoleSpec
 from mainstem.supervisor import RoleFailedError, Supervisor
 from schemas.errors import ConfigError
@@ -63,3 +67,26 @@ def test_a_role_that_ends_is_started_again_until_it_has_failed_too_often(tmp_pat
     with pytest.raises(RoleFailedError, match="role broken failed 3 times"):
         watched.run(stop, on_ready=lambda: pytest.fail("a broken role is not ready"))
     patience.cancel()
+
+
+def test_a_role_that_does_not_end_when_it_is_told_to_is_killed_and_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "STOP_TIMEOUT_S", 0.5)
+    stop, started = threading.Event(), []
+
+    def hold(_logger, _method, event):
+        if event["event"] == "up.role_started":
+            started.append(event["pid"])
+            os.kill(event["pid"], signal.SIGSTOP)
+            stop.set()
+        elif event["event"] == "up.role_killed":
+            killed.append(event["role"])
+        raise structlog.DropEvent
+
+    killed = []
+    structlog.configure(processors=[hold])
+    try:
+        _supervisor(tmp_path, "api", "api", "run").run(stop, on_ready=lambda: None)
+    finally:
+        structlog.reset_defaults()
+    assert (len(started), killed) == (1, ["api"])
+    assert not psutil.pid_exists(started[0])

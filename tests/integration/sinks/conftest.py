@@ -158,7 +158,7 @@ def dsn(database: str) -> str:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
-    return partial(patience.eventually, seconds=PATIENCE, pause=0.05)
+    return partial(patience.eventually, seconds=PATIENCE, said=lambda: "it never came to hold", pause=0.05)
 
 
 @pytest.fixture

@@ -130,12 +130,14 @@ def test_a_mapping_that_can_be_used_is_supported(read, tmp_path):
 
 def test_a_kind_that_is_nearly_one_of_backstage_s_is_doubted_and_any_other_is_not(read):
     config = read(
-        "connectors: [{connector_id: a, type: git, entity_types: [Component, componet, product, apis, template]}]\n"
+        "connectors: [{connector_id: a, type: git,"
+        " entity_types: [Component, componet, product, apis, template, usre]}]\n"
         "merge: {rules: [{path: /spec/owner, strategy: drop, kinds: [sytem]}]}"
     )
     expected = (
         "mainstem.yaml: connectors[0].entity_types[1]: Backstage has no kind componet; did you mean component?",
         "mainstem.yaml: connectors[0].entity_types[3]: Backstage has no kind apis; did you mean api?",
+        "mainstem.yaml: connectors[0].entity_types[5]: Backstage has no kind usre; did you mean user?",
         "mainstem.yaml: merge.rules[0].kinds[0]: Backstage has no kind sytem; did you mean system?",
     )
     assert expected == config.warnings

@@ -234,8 +234,9 @@ def test_where_a_directory_could_not_be_read_no_pattern_is_doubted(tmp_path, mon
 
 def test_an_expression_that_found_nothing_in_any_element_is_doubted(tmp_path):
     write(tmp_path, "s/pay.yaml", "name: pay\nchat: '#pay'\n---\nname: cart\nabout: Carries\n")
+    write(tmp_path, "broken.yaml", "name: [\n")
     rules = [
-        {"files": "s/*.yaml", "entity": KIND | {"metadata.description": "about", "spec.owner": "taem"}},
+        {"files": "**/*.yaml", "entity": KIND | {"metadata.description": "about", "spec.owner": "taem"}},
         {"files": "s/*.yaml", "entity": KIND, "service": {"slackChannel": "chat", "tier": "teir"}},
         {"files": "s/*.yaml", "each": "`[]`", "entity": KIND},
     ]
@@ -244,6 +245,6 @@ def test_an_expression_that_found_nothing_in_any_element_is_doubted(tmp_path):
 
     whose = "connector central: connection.documents"
     assert list(one_pass.doubts()) == [
-        f"{whose}[0].entity.spec.owner (taem) found nothing in any entity; looked at: 2",
+        f"{whose}[0].entity.spec.owner (taem) found nothing in any entity; looked at: 2; refused: 1",
         f"{whose}[1].service.tier (teir) found nothing in any entity; looked at: 2",
     ]

@@ -65,7 +65,7 @@ ADDING = {"tier": "connector acme: field_mapping.tier (spec.tier)", "email": "co
             2,
             0,
             1,
-            [f"{ADDING['tier']} found nothing in any entity; looked at: 2; refused, thus not looked at: 1"],
+            [f"{ADDING['tier']} found nothing in any entity; looked at: 2; refused: 1"],
         ),
         (set(), 2, 3, 1, []),
         ({"tier", "email"}, 0, 0, 0, []),

@@ -7,7 +7,7 @@ import pytest
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import QueueServiceThread
 
-from streams.transport import LeasedConsumerThread
+from streams.consumer_thread import LeasedConsumerThread
 
 
 def _stop(monkeypatch, *, is_cancelled):
