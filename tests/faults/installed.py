@@ -8,6 +8,7 @@ from psycopg.rows import dict_row
 
 from schemas.topics import Topics
 from tests.integration.kill.kafka_io import read_all, remaining
+from tests.topics import bounds
 
 
 class Installed:
@@ -39,7 +40,7 @@ class Installed:
         )
         try:
             ends = {
-                (topic, at): consumer.get_watermark_offsets(TopicPartition(topic, at), timeout=20)[1]
+                (topic, at): bounds(consumer, TopicPartition(topic, at))[1]
                 for topic in (self.topics.entities, self.topics.changelog)
                 for at in range(self.topics.partitions)
             }

@@ -8,12 +8,11 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from mainstem.cluster import Cluster
 from mainstem.embedded import default_cache_dir
@@ -24,8 +23,8 @@ from schemas.codec import decode_change
 from schemas.registry import Registry
 from schemas.topics import Topics
 from tests.integration.kill.kafka_io import partition_of
-from tests.patience import granted
 from tests.registry_server import RegistryServer
+from tests.topics import bounds
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/how-to/publish-from-your-language.md").read_text()
@@ -46,17 +45,8 @@ class Topic:
         self.bootstrap = bootstrap
         self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "page", "enable.auto.commit": False})
         places = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
-        ends = [self._end(place) for place in places]
+        ends = [bounds(self.consumer, place)[1] for place in places]
         self.consumer.assign([TopicPartition(TOPIC, number, end) for number, end in enumerate(ends)])
-
-    def _end(self, place):
-        until = granted() + 20
-        while True:
-            try:
-                return self.consumer.get_watermark_offsets(place, timeout=20)[1]
-            except KafkaException:  # a topic that was made a moment ago
-                assert granted() < until
-                time.sleep(0.1)
 
     def arrived(self):
         message = self.consumer.poll(20)

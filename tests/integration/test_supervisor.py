@@ -15,6 +15,7 @@ from mainstem.role_process import RoleSpec
 from mainstem.supervisor import RoleFailedError, Supervisor
 from schemas.errors import ConfigError
 from tests.acceptance.running import write_config
+from tests.patience import eventually
 
 PATIENCE = 180.0
 NOWHERE = {"kafka": {"bootstrap_servers": "127.0.0.1:1"}, "postgres": {"dsn": "postgresql://me@127.0.0.1:1/catalog"}}
@@ -77,6 +78,9 @@ def test_a_role_that_does_not_end_when_it_is_told_to_is_killed_and_named(tmp_pat
         if event["event"] == "up.role_started":
             started.append(event["pid"])
             os.kill(event["pid"], signal.SIGSTOP)
+            # Until it stands still, it ends when it is told to.
+            role = psutil.Process(event["pid"])
+            eventually(lambda: role.status() == psutil.STATUS_STOPPED, pause=0.01)
             stop.set()
         elif event["event"] == "up.role_killed":
             killed.append(event["role"])

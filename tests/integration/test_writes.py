@@ -5,11 +5,12 @@ import struct
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient
 
 from schemas.codec import decode_entity, decode_records
 from tests.integration.installation import Installation, component
 from tests.integration.kill.kafka_io import partition_of, remaining
+from tests.topics import configure
 
 TOO_SMALL = 400
 """Bytes that a topic takes at most: less than a state or an entity of a test, more than an epoch."""
@@ -26,17 +27,7 @@ def own(kafka):
 
 def limit(own, topic, size):
     """Have the broker refuse records above *size* bytes."""
-    configure(own, topic, "max.message.bytes", size)
-
-
-def configure(own, topic, name, value):
-    change = ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
-    admin = AdminClient({"bootstrap.servers": own.bootstrap})
-    admin.incremental_alter_configs([resource])[resource].result(20)
-    # The broker itself hears of it a moment after the controller.
-    asked = ConfigResource(ResourceType.TOPIC, topic)
-    own.eventually(lambda: admin.describe_configs([asked])[asked].result(20)[name].value == str(value))
+    configure(AdminClient({"bootstrap.servers": own.bootstrap}), topic, "max.message.bytes", size)
 
 
 def states(own, name):

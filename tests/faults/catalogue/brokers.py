@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import AdminClient
 
 from tests.faults.fault import Fault
 from tests.faults.stage import SINKS, Stage
+from tests.topics import configure
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,5 @@ class ProduceRefused(Fault):
 
     @staticmethod
     def _allow(stage: Stage, topic: str, size: int) -> None:
-        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
         admin = AdminClient({"bootstrap.servers": stage.facts["kafka"], "log_level": 0})
-        for answer in admin.incremental_alter_configs([resource]).values():
-            answer.result(20)
+        configure(admin, topic, "max.message.bytes", size)

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from schemas.topics import Topics
 from tests.integration.kill.changes import Drawn
 from tests.patience import granted
+from tests.topics import bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def read_all(bootstrap: str, topic: str, partitions: int) -> Iterator[Any]:
                          "enable.auto.commit": False, "auto.offset.reset": "earliest"})  # fmt: skip
     ends, assigned = {}, []
     for partition in range(partitions):
-        low, high = _watermarks(consumer, TopicPartition(topic, partition))
+        low, high = bounds(consumer, TopicPartition(topic, partition))
         if high > low:
             ends[partition] = high
             assigned.append(TopicPartition(topic, partition, low))
@@ -130,16 +131,6 @@ def read_all(bootstrap: str, topic: str, partitions: int) -> Iterator[Any]:
     consumer.close()
 
 
-def _watermarks(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    """A topic that was just made has no leader yet."""
-    for _ in range(20):
-        try:
-            return consumer.get_watermark_offsets(partition, timeout=10)
-        except KafkaException:
-            time.sleep(0.5)
-    return consumer.get_watermark_offsets(partition, timeout=10)
-
-
 def remaining(bootstrap: str, topics: Topics, connectors: Iterable[str]) -> int:
     """Return how many records of the changes topics are not yet committed."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topics.processor_group,
@@ -152,7 +143,7 @@ def remaining(bootstrap: str, topics: Topics, connectors: Iterable[str]) -> int:
         if not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_COORDINATOR:
             raise
         return 1  # nobody can tell at the moment
-    ends = [_watermarks(consumer, each)[1] for each in wanted]
+    ends = [bounds(consumer, each)[1] for each in wanted]
     consumer.close()
     return sum(end - max(0, each.offset) for each, end in zip(committed, ends, strict=True))
 

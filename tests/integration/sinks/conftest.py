@@ -22,6 +22,7 @@ from sinks.base import Sink, SinkSettings
 from sinks.runner import SinkRunner
 from tests import patience
 from tests.patience import granted
+from tests.topics import bounds
 
 PATIENCE = 40.0
 
@@ -126,9 +127,7 @@ class Stage:
         """Return how many records *topic* has ever held."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": uuid.uuid4().hex})
         partitions = range(self.topics.partitions)
-        total = sum(
-            consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1] for number in partitions
-        )
+        total = sum(bounds(consumer, TopicPartition(topic, number))[1] for number in partitions)
         consumer.close()
         return total
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import orjson
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from prometheus_client import CollectorRegistry
 
 from schemas.errors import Retriable, Skippable, TopicMismatchError
@@ -17,6 +16,7 @@ from sinks.base import Delivery, Positions, Sink, SinkSettings
 from sinks.incidents import IncidentsSink
 from sinks.runner import SinkRunner
 from tests.patience import granted
+from tests.topics import configure
 
 PAY = "component:default/pay"
 
@@ -204,11 +204,7 @@ def test_what_was_in_flight_at_a_rebalance_is_left_to_its_new_owner(stage, event
 
 
 def test_a_topic_that_takes_too_little_ends_the_sink_and_no_event_is_set_aside(stage, entity):
-    topic = stage.topics.service_updated
-    entry = ConfigEntry("max.message.bytes", "120", incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    for answer in stage.admin.incremental_alter_configs([resource]).values():
-        answer.result(20)
+    configure(stage.admin, stage.topics.service_updated, "max.message.bytes", 120)
     stage.upsert(entity(PAY, 1))
     running = stage.start(IncidentsSink(stage.settings("incidents")))
     assert isinstance(running.ended(), TopicMismatchError)

@@ -6,7 +6,6 @@ from collections import Counter
 import psycopg
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from psycopg import conninfo, sql
 
 from mainstem.cluster import Cluster
@@ -14,6 +13,7 @@ from mainstem.rebuild import Rebuild
 from schemas.errors import FencedError, UnavailableError
 from sinks.incidents import IncidentsSink
 from sinks.postgres.sink import PostgresSink
+from tests.topics import configure
 
 STALE = "UPDATE sink_offsets SET active_at = now() - interval '8 days'"
 
@@ -161,12 +161,7 @@ def test_a_sink_that_was_away_for_less_than_that_reads_nothing_again(stage, dsn,
 
 def test_a_position_before_the_start_of_the_topic_leads_to_a_rebuild(stage, dsn, entity, projected, eventually):
     topic = stage.topics.entities
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    resource.add_incremental_config(
-        ConfigEntry("cleanup.policy", "delete", incremental_operation=AlterConfigOpType.SET)
-    )
-    for answer in stage.admin.incremental_alter_configs([resource]).values():
-        answer.result(20)
+    configure(stage.admin, topic, "cleanup.policy", "delete")
     for answer in stage.admin.delete_records([TopicPartition(topic, number, -1) for number in range(2)]).values():
         answer.result(20)
     rows(dsn, "UPDATE sink_offsets SET next_offset = next_offset - 1 WHERE topic = %s", topic)

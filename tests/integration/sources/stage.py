@@ -25,6 +25,7 @@ from sources.mapping import Mapper, MappingSettings
 from sources.runner import Runner
 from sources.schedule import Schedule
 from sources.sieve import Sieve
+from tests.topics import bounds
 
 ID = "scripted"
 
@@ -122,7 +123,7 @@ class Stage:
         found: list[dict[str, Any]] = []
         try:
             for number in range(self.topics.partitions):
-                _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)
+                _, end = bounds(consumer, TopicPartition(topic, number))
                 consumer.assign([TopicPartition(topic, number, 0)])
                 while sum(1 for each in found if each["_partition"] == number) < end:
                     message = consumer.poll(30)
