@@ -16,20 +16,18 @@ from schemas.errors import ValidationError
 from schemas.records import NEVER, Record
 from schemas.refs import EntityRef
 
-FIELDS: Final = frozenset(
-    [
-        "op",
-        "entityRef",
-        "tenant",
-        "entity",
-        "service",
-        "observedAt",
-        "version",
-        "generation",
-        "ttlSeconds",
-        "priority",
-        "id",
-    ]
+FIELDS: Final = (
+    "op",
+    "entityRef",
+    "tenant",
+    "entity",
+    "service",
+    "observedAt",
+    "version",
+    "generation",
+    "ttlSeconds",
+    "priority",
+    "id",
 )
 """What a change may say; anything else in it is ignored."""
 CONTROL_OPS: Final = ("outage", "recovered")

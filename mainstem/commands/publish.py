@@ -13,13 +13,12 @@ import typer
 
 from mainstem.commands.options import ConfigOption, DataDirOption, JsonOption, opened
 from mainstem.commands.progress import RecordsBar
-from mainstem.configuration.faults import did_you_mean
 from mainstem.installation import DEFAULT_DATA_DIR, Installation
 from mainstem.log import warn
 from mainstem.terminal import visible
 from schemas.changes import FIELDS
 from schemas.errors import ConfigError, Skippable
-from schemas.facts import slips
+from schemas.facts import meant_by, slips
 from schemas.refs import DEFAULT_TENANT
 from schemas.topics import CONNECTOR_ID, require
 from sources.documents import Document, read_documents
@@ -112,9 +111,22 @@ class _Desk:
                 if document.entity is None:
                     self._refuse(place, document.error or "not readable")
                 else:
-                    change = _as_change(document)
-                    _warn_of_unknown(place, change)
-                    yield from self._checked(place, change)
+                    yield from self._written(place, _as_change(document))
+
+    def _written(self, place: str, change: dict[str, Any]) -> Iterator[Placed]:
+        """A change may carry what nobody reads. Where it was typed by hand, what is nearly a field of it is a slip: it
+        would be published without, and so take away what the connector said there before.
+        """
+        unknown = {name: meant_by(name, FIELDS) for name in sorted(change.keys() - {*FIELDS})}
+        slip = next((name for name, meant in unknown.items() if meant not in {None, *change}), None)
+        if slip is not None:
+            self._refuse(place, f"{visible(slip)} is no field of a change; did you mean {unknown[slip]}?")
+            return
+        for name in unknown:
+            warn(f"{place}: {visible(name)} is ignored; the fields of a change are: {', '.join(FIELDS)}")
+        for key, meant in slips(change.get("service")):
+            warn(f"{place}: service.{visible(key)} is kept as a key of your own; did you mean {meant}?")
+        yield from self._checked(place, change)
 
     def deletes(self, refs: Iterable[str]) -> Iterator[Placed]:
         for ref in refs:
@@ -163,14 +175,6 @@ def _warn_of_runs(installation: Installation, connector: str) -> None:
     if configured is not None and configured.type != "external":
         undo = f"`mainstem connectors sync {connector}` brings it back"
         warn(f"connector {connector} is of type {configured.type}: this replaces what its runs said; {undo}")
-
-
-def _warn_of_unknown(place: str, change: dict[str, Any]) -> None:
-    """A change may carry what nobody reads; where it was typed by hand, that is more likely a slip."""
-    for name in sorted(change.keys() - FIELDS):
-        warn(f"{place}: {name} is ignored; {did_you_mean(name, FIELDS, among='the fields of a change are')}")
-    for key, meant in slips(change.get("service")):
-        warn(f"{place}: service.{visible(key)} is kept as a key of your own; did you mean {meant}?")
 
 
 def _as_change(document: Document) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from psycopg import conninfo, sql
 from mainstem.embedded.ports import free_ports
 from mainstem.embedded.process import Child, Command, log_tail
 from tests.backstage.npm import BACKEND, MODULE_NAME
-from tests.patience import eventually, granted
+from tests.patience import eventually
 
 READY_SECONDS = 120.0
 SHARDS = 16
@@ -80,11 +79,9 @@ class Backstage:
 
     def wait_until_ready(self) -> None:
         assert self._child is not None
-        deadline = granted() + READY_SECONDS
-        while not self._is_ready():
-            assert self._child.running, f"Backstage ended while it started:\n{self.tail()}"
-            assert granted() < deadline, f"Backstage is not ready after {READY_SECONDS} s:\n{self.tail()}"
-            time.sleep(0.25)
+        child = self._child
+        eventually(lambda: self._is_ready() or not child.running, READY_SECONDS, self.tail)
+        assert child.running, f"Backstage ended while it started:\n{self.tail()}"
 
     def stop(self) -> None:
         if self._child is not None:
@@ -95,10 +92,8 @@ class Backstage:
         assert self._child is not None
         if pid := self._child.pid:
             os.kill(pid, signal.SIGKILL)
-        deadline = granted() + 10
-        while self._child.running:
-            assert granted() < deadline, "Backstage outlived kill -9"
-            time.sleep(0.02)
+        child = self._child
+        eventually(lambda: not child.running, 10, lambda: "Backstage outlives kill -9", pause=0.02)
 
     def restart(self) -> None:
         self.stop()

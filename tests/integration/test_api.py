@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from contextlib import contextmanager
 
 import httpx2
@@ -18,7 +17,7 @@ from mainstem.api.app import Settings, make_app
 from mainstem.api.server import config_of
 from mainstem.roles.role import listen
 from schemas.database import migrate
-from tests.patience import granted
+from tests.patience import eventually
 
 INSERT = """
 INSERT INTO entities (tenant, entity_ref, kind, namespace, name, entity, service, provenance, version, content_hash,
@@ -257,9 +256,8 @@ def test_metrics_tell_of_readiness_the_pool_and_the_catalogue(api):
             " FROM generate_series(1, 3) n"
         )
     with serving(dsn=dsn) as fresh:
-        deadline = granted() + 20
-        while not (found := scraped(fresh)).get("mainstem_catalog_records") and granted() < deadline:
-            time.sleep(0.1)
+        eventually(lambda: scraped(fresh).get("mainstem_catalog_records"), 20)
+        found = scraped(fresh)
     assert [value for _, value in found["mainstem_ready"]] == [1]
     assert [(s["connector"], value) for s, value in found["mainstem_catalog_records"]] == [("git", 2)]
     assert [(s["kind"], value) for s, value in found["mainstem_catalog_entities"]] == [("component", 1)]

@@ -27,7 +27,7 @@ from tests.acceptance.running import write_config
 from tests.integration.connector_rows import Rows, emptied, migrated
 from tests.integration.kill.kafka_io import read_all
 from tests.integration.test_outages import origin_of
-from tests.patience import granted
+from tests.patience import eventually
 
 LONG = "a-connector-whose-name-is-as-long-as-names-of-connectors-can-be"
 
@@ -82,10 +82,7 @@ def runner_of(rows, outcome, meanwhile=lambda: None, **columns):
     """Do what a runner does once a run is asked for, in a thread of its own; and *meanwhile*."""
 
     def work():
-        deadline = granted() + 30
-        while not (rows.read("requested_at") or (None,))[0]:
-            assert granted() < deadline
-            time.sleep(0.05)
+        eventually(lambda: (rows.read("requested_at") or (None,))[0], 30, pause=0.05)
         number = rows.begin(entities=3)
         rows.state(requested_at=None)
         time.sleep(0.7)
@@ -179,10 +176,7 @@ def test_who_waits_for_a_run_gets_its_outcome(installed, outcome, code):
 
 def test_who_waits_for_a_run_that_fails_is_told_at_once_though_it_goes_on_later(installed):
     def failing():
-        runner_began = granted() + 30
-        while not (installed.rows.read("requested_at") or (None,))[0]:
-            assert granted() < runner_began
-            time.sleep(0.05)
+        eventually(lambda: (installed.rows.read("requested_at") or (None,))[0], 30, pause=0.05)
         installed.rows.begin(entities=3)
         installed.rows.state(
             requested_at=None,

@@ -26,7 +26,7 @@ from tests.integration.kill import worker
 from tests.integration.kill.kafka_io import partition_of, read_all, remaining
 from tests.integration.kill.process import WorkerProcess
 from tests.oracle import Connector, Said, World, counting, entities, is_forgotten
-from tests.patience import granted
+from tests.patience import eventually, granted
 from tests.properties.changes import CONNECTORS, EPOCH, HOUR, histories
 from tests.properties.harness import Installation, avro_value, json_value, policy_of, shown
 
@@ -149,10 +149,8 @@ class Running:
 
     def settle(self) -> None:
         """Wait until every change is committed, those forwarded included."""
-        deadline = granted() + 30
-        while remaining(self.bootstrap, self.topics, CONNECTORS):
-            assert granted() < deadline, self.worker.output()[-3000:]
-            time.sleep(0.2)
+        said = self.worker.output
+        eventually(lambda: not remaining(self.bootstrap, self.topics, CONNECTORS), 30, lambda: said()[-3000:])
 
     def published(self) -> list:
         return list(read_all(self.bootstrap, self.topics.entities, PARTITIONS))

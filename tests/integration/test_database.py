@@ -12,7 +12,7 @@ from psycopg import conninfo
 
 from schemas import database as schema
 from schemas.errors import ConfigError, UnavailableError
-from tests.patience import ended, granted
+from tests.patience import ended, eventually
 
 SCHEMA = """
 SELECT table_name, column_name, data_type FROM information_schema.columns
@@ -51,10 +51,9 @@ def test_a_migration_waits_for_what_a_running_version_is_about_to_write(database
         # As the sink does: services first, and what they depend on.
         writer.execute("DELETE FROM services")
         migrating = pool.submit(schema.migrate, database)
-        until = granted() + 30
+        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
         with psycopg.connect(database, autocommit=True) as looking:
-            while not looking.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'").fetchone():
-                assert granted() < until, "the migration waits for nobody"
+            eventually(lambda: looking.execute(waiting).fetchone(), 30, lambda: "the migration waits for nobody")
         writer.execute("DELETE FROM service_dependencies")
         writer.commit()
         migrating.result(30)

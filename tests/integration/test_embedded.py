@@ -27,7 +27,7 @@ from mainstem.embedded.jars import Jar, ensure_jars
 from mainstem.embedded.launch import __file__ as launcher
 from mainstem.embedded.process import STOP_TIMEOUT_S
 from schemas.errors import UnavailableError
-from tests.patience import granted
+from tests.patience import eventually
 
 OWNER = """
 import os, pathlib, sys, time
@@ -64,21 +64,13 @@ def kill(pid: int | None) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def wait_gone(pid: int, seconds: float = 10) -> bool:
-    """Say whether the process ended in time; a zombie that nobody reaps has ended."""
-    deadline = granted() + seconds
-    while granted() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.05)
-    return False
+def wait_gone(pid: int, seconds: float = 10) -> None:
+    """Wait until the process has ended; a zombie that nobody reaps has."""
+    eventually(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, seconds)
 
 
 def wait_down(service: EmbeddedKafka | EmbeddedPostgres) -> None:
-    deadline = granted() + 10
-    while service.running and granted() < deadline:
-        time.sleep(0.02)
-    assert not service.running
+    eventually(lambda: not service.running, 10, pause=0.02)
 
 
 def write(bootstrap: str, topic: str, values: list[bytes]) -> None:
@@ -152,7 +144,7 @@ def test_kafka_left_by_a_killed_owner_is_ended_and_its_data_taken_over_on_new_po
             stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             (home / "kafka" / "ports.json").write_bytes(orjson.dumps([ports[0], _occupy(stranger)]))
             successor.start()
-            assert wait_gone(pid)
+            wait_gone(pid)
             assert read(successor.address, "kept", 2) == [b"1", b"2"]
             assert successor.address != address
     finally:
@@ -200,7 +192,7 @@ def _swallow(connection: psycopg.Connection, statement: str) -> None:
 def test_a_server_ends_with_its_killed_owner_but_not_with_the_thread_that_started_it(home: Path) -> None:
     owner, pid, _ = spawn_owner("postgres", home)
     end_owner(owner)
-    assert wait_gone(pid)
+    wait_gone(pid)
 
     service = EmbeddedPostgres(home)
     starter = threading.Thread(target=service.start)
@@ -222,7 +214,7 @@ def test_postgres_left_by_a_killed_owner_is_ended_before_a_new_one_starts(home: 
 
     successor.start()
 
-    assert wait_gone(pid)
+    wait_gone(pid)
     with psycopg.connect(successor.address) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
     successor.stop()

@@ -29,7 +29,7 @@ from sinks.base import SinkSettings
 from sinks.incidents import IncidentsSink
 from tests.integration.deliveries import upsert, vanish
 from tests.integration.test_api import serving
-from tests.patience import granted
+from tests.patience import eventually, granted
 
 PATIENCE = 30.0
 
@@ -116,10 +116,7 @@ class Listener:
         return [part[""] for part in self.parts if "" in part]
 
     def wait(self, holds):
-        until = granted() + PATIENCE
-        while not holds(self):
-            assert granted() < until, f"it never came to hold: {self.parts[-5:]}"
-            time.sleep(0.02)
+        eventually(lambda: holds(self), PATIENCE, lambda: str(self.parts[-5:]), pause=0.02)
         return self
 
 

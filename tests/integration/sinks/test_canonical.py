@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 import uuid
 from contextlib import closing
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from sinks.postgres.model import id_of
 from sinks.postgres.rows import entity_row
 from sinks.postgres.sink import _QUERIES
 from tests.integration.deliveries import NOW, hold, opened, rows, upsert, vanish
-from tests.patience import granted
+from tests.patience import eventually
 
 TABLES = ("services", "teams", "service_dependencies", "service_runbooks", "stated_relations")
 PAY, LEDGER, TEAM = "component:default/pay", "component:default/ledger", "group:default/team-pay"
@@ -269,10 +268,7 @@ def test_a_new_dependency_on_a_service_that_goes_at_once_falls_back(dsn, hands, 
 def await_lock(dsn, thread):
     """Wait until somebody waits for a lock, or *thread* ended without."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    deadline = granted() + 20
-    while thread.is_alive() and rows(dsn, waiting) == [(0,)]:
-        assert granted() < deadline
-        time.sleep(0.01)
+    eventually(lambda: not thread.is_alive() or rows(dsn, waiting) != [(0,)], 20, pause=0.01)
 
 
 def test_workers_that_write_what_depends_on_each_other_never_deadlock(dsn):

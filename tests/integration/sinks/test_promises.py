@@ -5,8 +5,6 @@ from contextlib import contextmanager
 import orjson
 import psycopg
 import pytest
-import stamina
-from confluent_kafka import KafkaException
 
 from mainstem.testing.sinks import FAULT_PROMISES, PROMISES, Applied, HeldRecord, SinkSubject
 from sinks.incidents import IncidentsSink
@@ -43,11 +41,8 @@ def test_the_sink_postgres_keeps_the_promise(promise, dsn, stage):
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
 def test_the_sink_incidents_keeps_the_promise(promise, stage):
-    # Of a topic that was made a moment ago the broker may not know the leader yet.
-    ends_of = stamina.retry(on=KafkaException, timeout=20.0)(stage.ends)
-
     def events():
-        ends = ends_of(stage.topics.service_updated)
+        ends = stage.ends(stage.topics.service_updated)
         told = [orjson.loads(message.value()) for message in stage.read(stage.topics.service_updated, ends)]
         return [Applied(entity_ref=e["entityRef"], version=e["version"], content=e["entity"]) for e in told]
 

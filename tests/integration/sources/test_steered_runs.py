@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import psycopg
 import pytest
@@ -14,7 +13,7 @@ from sources.guard import Limits
 from sources.steering import Configured
 from tests.integration.sources.scripted import Scripted, many
 from tests.integration.sources.stage import ID
-from tests.patience import granted
+from tests.patience import eventually
 
 CONNECTOR = Configured(id=ID, type="scripted")
 
@@ -112,10 +111,8 @@ def test_a_reset_waits_for_nobody_who_waits_for_it(stage):
         page.execute("UPDATE leases SET expires_at = clock_timestamp() + interval '30 s'")
         page.execute("UPDATE ingestion_entity_refs SET content_hash = 'h'")
         resetting.start()
-        deadline = granted() + 30
-        while not stage.rows("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
-            assert granted() < deadline
-            time.sleep(0.02)
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        eventually(lambda: stage.rows(waiting), 30, pause=0.02)
         page.execute("UPDATE ingestion_state SET cursor = '{}'")
     resetting.join(30)
 

@@ -1,15 +1,14 @@
 """Processes that end, or stop, anywhere in a run."""
 
 import signal
-import time
-from pathlib import Path
 
+import psutil
 import pytest
 
 from sources.guard import Limits
 from tests.integration.sources.scripted import Scripted, component, many
 from tests.integration.sources.struck import Blow, strike
-from tests.patience import ended, granted
+from tests.patience import ended, eventually
 
 COUNT, SIZE = 2_000, 500
 LABELS = [
@@ -49,14 +48,11 @@ def _refs(system):
 
 
 def _look_until_complete(stage, source, runs):
-    until = granted() + 60
-    while granted() < until:
+    def is_complete():
         state = stage.look(source)
-        complete = sum(run["outcome"] == "complete" for run in stage.runs)
-        if state["run"] is None and complete >= runs:
-            return
-        time.sleep(0.2)
-    pytest.fail("the run was not gone on with")
+        return state["run"] is None and sum(run["outcome"] == "complete" for run in stage.runs) >= runs
+
+    eventually(is_complete, 60, lambda: f"the run is not gone on with: {stage.runs}")
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -106,12 +102,7 @@ def test_a_process_that_was_stopped_cannot_finish_a_run_it_lost(stage, tmp_path,
 
 
 def _wait_until_stopped(process):
-    until = granted() + 60
-    while granted() < until:
-        if Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
-            return
-        time.sleep(0.05)
-    pytest.fail("the process was never stopped")
+    eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED, 60, pause=0.05)
 
 
 def test_two_processes_never_run_one_connector_at_once(stage, tmp_path):

@@ -10,6 +10,9 @@ from mainstem.commands.publish import MAX_BYTES
 from schemas.errors import ConfigError
 
 PART = "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {name: pay}\n"
+WHOLE = (
+    '{"entity": {"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": {"name": "pay"}}, "FIELD": {}}'
+)
 HINT = "--partial takes it as a part, of which others bring the rest"
 
 
@@ -78,3 +81,27 @@ def test_a_fact_that_is_nearly_a_known_one_is_told_and_published():
     ended = _refused(change + ' "service": {"oncall": {"userId": "u1"}}}', "--partial")
     warning = "mainstem: warning: -:1: service.oncall is kept as a key of your own; did you mean onCall?\n"
     assert (ended.exit_code, ended.stderr) == (0, warning)
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        ("servce", "servce is no field of a change; did you mean service?"),
+        ("observed_at", "observed_at is no field of a change; did you mean observedAt?"),
+    ],
+)
+def test_a_field_that_is_nearly_one_of_a_change_is_refused_for_it_would_be_published_without(field, reason):
+    ended = _refused(WHOLE.replace("FIELD", field), "--partial")
+    assert (ended.exit_code, ended.stderr, ended.stdout) == (1, f"-:1: {reason}\n", "")
+
+
+def test_any_other_field_is_told_and_passed_over():
+    ended = _refused(WHOLE.replace("FIELD", "colour"), "--partial")
+    fields = "op, entityRef, tenant, entity, service, observedAt, version, generation, ttlSeconds, priority, id"
+    warning = f"mainstem: warning: -:1: colour is ignored; the fields of a change are: {fields}\n"
+    assert (ended.exit_code, ended.stderr) == (0, warning)
+
+
+def test_a_field_beside_the_one_that_it_is_nearly_is_passed_over():
+    ended = _refused(WHOLE.replace("FIELD", "entitty"), "--partial")
+    assert (ended.exit_code, "entitty is ignored" in ended.stderr) == (0, True)
