@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from schemas.errors import ConfigError
-from tests.patience import ended, granted, timely
+from tests.patience import ended, eventually, granted, timely
 
 DEMO = [sys.executable, "-m", "mainstem", "demo"]
 STEPS = [
@@ -59,7 +59,10 @@ def test_with_a_catalogue_of_ones_own_it_stays_and_its_commands_work_as_printed(
     (tmp_path / "mainstem.yaml").write_text("kafka: {bootstrap_servers: 127.0.0.1:1}\n", encoding="utf-8")
     with running([*DEMO, "--catalog", "own"], tmp_path) as demo:
         told = "".join(iter_until(demo.stdout, "Ctrl-C ends it."))
-        answers = [run(command, tmp_path) for command in printed_commands(told)]
+        team, tool, get, curl, delete = printed_commands(told)
+        answers = [run(command, tmp_path) for command in (team, tool, get)]
+        eventually(lambda: speaks_of_tier(tool, curl, tmp_path), pause=1)
+        answers.append(run(delete, tmp_path))
         began = granted()
         demo.send_signal(signal.SIGINT)
         code = ended(demo, 30)
@@ -69,8 +72,7 @@ def test_with_a_catalogue_of_ones_own_it_stays_and_its_commands_work_as_printed(
     assert code == 0
     assert seconds < 15
     assert_in_order(answers[0], [r"^\S+team-payments\.json:1 component:default/tide-table partition \d offset \d+"])
-    assert json.loads(answers[3])["provenance"]["/service/tier"] == "incident-tool"
-    assert_in_order(answers[4], [r"^--delete component:default/tide-table partition"])
+    assert_in_order(answers[3], [r"^--delete component:default/tide-table partition"])
 
 
 @pytest.mark.parametrize("catalog", ["nowhere", "empty"])
@@ -104,6 +106,16 @@ def iter_until(lines, last):
         yield line
         if line.startswith(last):
             return
+
+
+def speaks_of_tier(tool, curl, directory):
+    """Whether the tier is the incident tool's. Where not, have it speak again: its word holds for 15 s, which a machine
+    that stands still may need for one command.
+    """
+    if json.loads(run(curl, directory))["provenance"].get("/service/tier") == "incident-tool":
+        return True
+    run(tool, directory)
+    return False
 
 
 def printed_commands(told):
