@@ -80,39 +80,38 @@ SELECT external_id AS ref FROM services WHERE tenant_id = %(tenant)s AND id = %(
 
 -- name: graph_step
 -- One step of a graph: what depends on any of %(downstream)s, and what any of %(upstream)s depends on, of each at most one
--- more than an answer holds. A row has all edges of one way, since rows of thousands would cost more than what is in them:
--- `far` has the id of what each leads to, in the binary form of an array; `told` two lines for each, that node and the edge.
--- What is not there has an id that nothing else has.
-SELECT way, array_send(array_agg(far)) AS far, string_agg(told, E'\n') AS told
+-- more than an answer holds. A row has all edges of one way, since rows of thousands would cost more than what is in them,
+-- and each way is put together by itself, since both in one would be sorted first: `far` has the id of what each leads to,
+-- in the binary form of an array; `told` two lines for each, that node and the edge. What is not there has an id that
+-- nothing else has.
+SELECT 'downstream' AS way, array_send(array_agg(service_id)) AS far, string_agg(coalesce(told, (
+  -- Only what the index of targets holds; what does not fit into it is put together anew.
+  SELECT near.node || E'\n' || mainstem_edge(near.external_id, held.target_ref, dependency_type, is_critical)
+  FROM service_dependencies AS held
+  JOIN services AS near ON near.tenant_id = held.tenant_id AND near.id = held.service_id
+  WHERE held.tenant_id = %(tenant)s AND held.service_id = met.service_id AND held.depends_on_id = met.depends_on_id
+)), E'\n') AS told
 FROM (
-  SELECT 'downstream' AS way, service_id AS far, coalesce(told, (
-    -- Only what the index of targets holds; what does not fit into it is put together anew.
-    SELECT near.node || E'\n' || mainstem_edge(near.external_id, held.target_ref, dependency_type, is_critical)
-    FROM service_dependencies AS held
-    JOIN services AS near ON near.tenant_id = held.tenant_id AND near.id = held.service_id
-    WHERE held.tenant_id = %(tenant)s AND held.service_id = met.service_id AND held.depends_on_id = met.depends_on_id
-  )) AS told
-  FROM (
-    SELECT service_id, depends_on_id, told FROM service_edges
-    WHERE tenant_id = %(tenant)s AND depends_on_id = ANY (%(downstream)s::uuid[])
-    LIMIT %(most)s + 1
-  ) AS met
-  UNION ALL
-  SELECT 'upstream', coalesce(depends_on_id, md5(target_ref)::uuid), coalesce(
-    far.node,
-    '{"entity_ref":' || mainstem_json(target_ref) || ',"id":null,"name":' || mainstem_json(
-      CASE WHEN target_ref LIKE '%%:%%' THEN split_part(target_ref, '/', -1) ELSE target_ref END
-    ) || ',"tier":null,"lifecycle":null'
-  ) || E'\n' || mainstem_edge(near.external_id, target_ref, dependency_type, is_critical)
-  FROM (
-    SELECT service_id, depends_on_id, target_ref, dependency_type, is_critical FROM service_edges
-    WHERE tenant_id = %(tenant)s AND service_id = ANY (%(upstream)s::uuid[])
-    LIMIT %(most)s + 1
-  ) AS met
-  JOIN services AS near ON near.tenant_id = %(tenant)s AND near.id = met.service_id
-  LEFT JOIN services AS far ON far.tenant_id = %(tenant)s AND far.id = met.depends_on_id
-) AS step
-GROUP BY way;
+  SELECT service_id, depends_on_id, told FROM service_edges
+  WHERE tenant_id = %(tenant)s AND depends_on_id = ANY (%(downstream)s::uuid[])
+  LIMIT %(most)s + 1
+) AS met
+HAVING count(*) > 0
+UNION ALL
+SELECT 'upstream', array_send(array_agg(coalesce(depends_on_id, md5(target_ref)::uuid))), string_agg(coalesce(
+  far.node,
+  '{"entity_ref":' || mainstem_json(target_ref) || ',"id":null,"name":' || mainstem_json(
+    CASE WHEN target_ref LIKE '%%:%%' THEN split_part(target_ref, '/', -1) ELSE target_ref END
+  ) || ',"tier":null,"lifecycle":null'
+) || E'\n' || mainstem_edge(near.external_id, target_ref, dependency_type, is_critical), E'\n')
+FROM (
+  SELECT service_id, depends_on_id, target_ref, dependency_type, is_critical FROM service_edges
+  WHERE tenant_id = %(tenant)s AND service_id = ANY (%(upstream)s::uuid[])
+  LIMIT %(most)s + 1
+) AS met
+JOIN services AS near ON near.tenant_id = %(tenant)s AND near.id = met.service_id
+LEFT JOIN services AS far ON far.tenant_id = %(tenant)s AND far.id = met.depends_on_id
+HAVING count(*) > 0;
 
 -- name: teams
 SELECT held.id::text, held.external_id AS entity_ref, held.name, held.email, held.slack_channel, held.source,
